@@ -1,0 +1,17 @@
+"""Errors that a user can mend. The command line prints them as one line and exits with code 2."""
+
+from __future__ import annotations
+
+
+class InputError(Exception):
+    """Bad input: says which file or option, which field, what is wrong and how to mend it.
+
+    Args:
+        where: the file, option or object at fault.
+        what: what is wrong with it, naming the field.
+        mend: what the user can do about it.
+    """
+
+    def __init__(self, where: object, what: str, mend: str) -> None:
+        self.where, self.what, self.mend = str(where), what, mend
+        super().__init__(f"{where}: {what}; {mend}")
