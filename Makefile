@@ -1,0 +1,48 @@
+# Each target makes the virtual environment first, once. Another place: make test VENV=somewhere
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+# Everything that the leaderboard compares, in the order in which it is run.
+CONTROLS := reference static cutout shuffled
+MODELS   := slow-50step slow-4step plugged-4step flashmotion-4step
+ROWS     := $(CONTROLS) $(MODELS)
+
+.PHONY: venv eval test bench lint train-nano leaderboard clean
+.DEFAULT_GOAL := eval
+
+venv: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,train]"
+	touch $@
+
+eval: $(STAMP)
+	$(BIN)/flashbench eval --model flashmotion-4step -o runs/flashmotion-4step
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/run.py
+
+# Hours on two cores. Every stage goes on where it was stopped.
+train-nano: $(STAMP)
+	for stage in codec base slow-adapter fast-generator fast-adapter; do \
+		$(BIN)/flashmotion train $$stage --preset nano || exit; \
+	done
+
+# Every row anew (finished runs are kept: remove runs/ to begin again), then the committed table.
+leaderboard: $(STAMP)
+	for model in $(ROWS); do $(BIN)/flashbench eval --model $$model -o runs/$$model || exit; done
+	$(BIN)/flashbench leaderboard $(addprefix runs/,$(ROWS)) -o leaderboards/sprites-v1.csv
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
