@@ -1,0 +1,61 @@
+"""What the parts of `make bench` share: one line a measured quantity, and time and memory of a command."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+BIN = Path(sys.executable).parent
+
+
+def row(quantity: str, value: float, unit: str = "", target: str = "") -> None:
+    """Prints one measured quantity for run.py. `target` is a comparison with a number, such as `< 360`, or empty."""
+    print(json.dumps({"quantity": quantity, "value": float(value), "unit": unit, "target": target}), flush=True)
+
+
+class Usage(NamedTuple):
+    """What a command took."""
+
+    seconds: float
+    peak_bytes: int  # largest sum over its process tree of the proportional set size, sampled ten times a second
+    output: str
+
+
+def measured(command: Sequence[str | Path], cwd: str | Path | None = None, env: dict[str, str] | None = None) -> Usage:
+    """Runs a command to its end; its stderr passes through. A command that fails ends the part."""
+    start = time.monotonic()
+    process = subprocess.Popen([str(c) for c in command], cwd=cwd, env=env, stdout=subprocess.PIPE, text=True)
+    stop, peak = threading.Event(), [0]
+
+    def watch() -> None:
+        root = psutil.Process(process.pid)
+        while not stop.wait(0.1):
+            with contextlib.suppress(psutil.Error):
+                peak[0] = max(peak[0], sum(memory(p) for p in [root, *root.children(recursive=True)]))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    output, _ = process.communicate()
+    seconds = time.monotonic() - start
+    stop.set()
+    watcher.join()
+    if process.returncode:
+        sys.exit(f"{' '.join(map(str, command))} ended with code {process.returncode}\n{output[-2000:]}")
+    return Usage(seconds, peak[0], output)
+
+
+def memory(process: psutil.Process) -> int:
+    """Proportional set size in bytes: pages shared by several processes are counted once in their sum."""
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0
