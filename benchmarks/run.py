@@ -110,7 +110,8 @@ def write(rows: list[dict[str, str]]) -> None:
 
 def page(rows: list[dict[str, str]]) -> str:
     machines = list(dict.fromkeys(r["machine"] for r in rows))
-    lines = ["# Performance", "", "Written by `make bench`, with the same rows in `benchmarks/results.csv`. Do not edit.", ""]
+    head = "Written by `make bench`, with the same rows in `benchmarks/results.csv`. Do not edit."
+    lines = ["# Performance", "", head, ""]
     lines += [f"Machine {i}: {m}." + ("" if i == len(machines) else "  ") for i, m in enumerate(machines, 1)]
     for part in dict.fromkeys(r["part"] for r in rows):
         lines += ["", f"## {part}", "", describe(part), ""]
