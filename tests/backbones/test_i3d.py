@@ -1,0 +1,52 @@
+"""I3D against the published FVD of constant clips (their covariances are zero, so FVD = ||mu - mu'||^2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from flashbench.backbones.i3d import I3D, pad_same
+from flashbench.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def i3d(fetched: Callable[[str], Path]) -> I3D:
+    return I3D.load(fetched("i3d"))
+
+
+# frames, our value, published value, tolerance of the published one (it is printed with few digits; the first
+# is "about 131" in google-research's example and is the only one that differs by more than a thousandth)
+KNOWN_ANSWERS = [
+    (10, 569.7703, 569.2, 0.7),
+    (15, 133.9081, 131.0, 3.5),
+    (18, 382.5496, 382.0, 0.6),
+    (23, 64.5453, 64.6, 0.1),
+    (30, 151.3924, 151.3924, 0.003),
+]
+
+
+@pytest.mark.parametrize(("frames", "ours", "published", "tolerance"), KNOWN_ANSWERS)
+def test_fvd_of_black_against_white(i3d: I3D, frames: int, ours: float, published: float, tolerance: float) -> None:
+    black = torch.zeros(1, frames, 64, 64, 3, dtype=torch.uint8)
+    a, b = i3d.features(torch.cat([black, black + 255]))
+    fvd = float((a.double() - b.double()).square().sum())
+    assert fvd == pytest.approx(ours, rel=2e-5)
+    assert fvd == pytest.approx(published, abs=tolerance)
+
+
+def test_same_padding_is_tensorflows() -> None:
+    x = torch.zeros(1, 1, 16, 224, 7)
+    assert pad_same(x, (7, 7, 7), (2, 2, 2), 1.0).shape[2:] == (21, 229, 13)
+    padded = pad_same(x, (7, 7, 7), (2, 2, 2), 1.0)[0, 0]
+    assert padded[:2, 100, 6].all() and not padded[2, 100, 6]  # 2 before
+    assert padded[-3:, 100, 6].all() and not padded[-4, 100, 6]  # 3 behind
+
+
+def test_refuses_what_would_change_the_shape_silently(i3d: I3D) -> None:
+    with pytest.raises(InputError, match="T at least 9"):
+        i3d.features(torch.zeros(1, 8, 32, 32, 3, dtype=torch.uint8))
+    with pytest.raises(InputError, match="uint8"):
+        i3d.features(torch.zeros(1, 9, 32, 32, 3))
