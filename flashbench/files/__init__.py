@@ -1,0 +1,1 @@
+"""Files: atomic writes, folder locks, content hashes, videos."""

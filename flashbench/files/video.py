@@ -1,0 +1,244 @@
+"""Videos on disk and in memory: `uint8 [T, H, W, 3]` RGB.
+
+Read: mp4, mkv, webm, gif, and folders of PNGs in the order of their names. Written: FFV1 in Matroska, lossless RGB
+with slice checksums. Decoding uses one thread and swscale's bit-exact path, so that the same file and the same
+decoder version give the same pixels on every CPU. Untagged YUV is taken as BT.601, as FFmpeg does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.logging
+import numpy as np
+import numpy.typing as npt
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
+from av.video.stream import VideoStream
+from PIL import Image
+
+from flashbench.errors import InputError
+from flashbench.files.atomic import StrPath, read_bytes, write_bytes
+from flashbench.files.truncation import cut_short
+
+FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "matroska", ".gif": "gif"}
+KINDS = ", ".join(name[1:] for name in FORMATS) + " or a folder of PNGs"
+MAX_PIXELS = 2**28  # of all frames together: 768 MiB as RGB, twice that while it is stacked
+_SWS = int(Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT)
+_AGAIN = "give a whole file, or make it again"
+
+# FFV1 reports a failed slice checksum only as a log line, which PyAV drops unless a level is set.
+if av.logging.get_level() is None:
+    av.logging.set_level(av.logging.ERROR)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video's header says.
+
+    Attributes:
+        frames: number of frames, or None where the header does not say.
+        fps: mean frame rate, frames a second, or None (a folder of PNGs has none).
+        size: (H, W) px.
+    """
+
+    frames: int | None
+    fps: float | None
+    size: tuple[int, int]
+
+
+def probe(path: StrPath) -> VideoInfo:
+    """Reads a video's header without decoding it. Raises InputError as `read_video` does."""
+    path = Path(path)
+    if path.is_dir():
+        names = _png_names(path)
+        return VideoInfo(len(names), None, _png_size(names[0]))
+    with _opened(path) as (_, _, info):
+        return info
+
+
+def read_video(path: StrPath, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
+    """Decodes a whole video.
+
+    Args:
+        path: mp4, mkv, webm or gif file, or a folder of PNGs of one size, taken in the order of their names.
+        max_pixels: refuses a video with more pixels in all its frames together, before memory is taken for them.
+
+    Returns:
+        uint8 `[T, H, W, 3]` RGB, T >= 1. An alpha channel is dropped.
+
+    Raises:
+        InputError: missing, empty, truncated, damaged, not a video, too
+            large, or frames of unequal size.
+    """
+    path = Path(path)
+    frames = _read_folder(path, max_pixels) if path.is_dir() else _read_file(path, max_pixels)
+    return np.stack(frames)
+
+
+def write_video(path: StrPath, frames: npt.NDArray[np.uint8], fps: float) -> None:
+    """Writes frames losslessly as FFV1 in Matroska; the same frames give the same bytes with one FFmpeg version.
+
+    Args:
+        path: file ending with `.mkv`.
+        frames: uint8 `[T, H, W, 3]` RGB, T >= 1.
+        fps: frames a second.
+
+    Raises:
+        InputError: the file cannot be written (the old content is kept).
+        ValueError: frames of another type or shape, or another suffix.
+    """
+    if Path(path).suffix != ".mkv":
+        raise ValueError(f"{path}: a lossless video ends with .mkv")
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or frames.size == 0:
+        raise ValueError(f"frames are {frames.dtype} {frames.shape}, not uint8 [T, H, W, 3]")
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska", options={"fflags": "+bitexact"}) as container:
+        rate = Fraction(fps).limit_denominator(1001)
+        options = {"level": "3", "slicecrc": "1", "slices": "4", "g": "1", "coder": "range_def", "context": "0"}
+        stream = container.add_stream("ffv1", rate=rate, options=options)
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "bgr0"
+        stream.codec_context.thread_count = 1
+        for frame in frames:
+            container.mux(stream.encode(VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode(None))
+    write_bytes(path, file.getbuffer())
+
+
+def write_png(path: StrPath, frame: npt.NDArray[np.uint8]) -> None:
+    """Writes one uint8 `[H, W, 3]` RGB frame as PNG. Raises InputError where it cannot be written."""
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise ValueError(f"frame is {frame.dtype} {frame.shape}, not uint8 [H, W, 3]")
+    file = io.BytesIO()
+    Image.fromarray(frame).save(file, "PNG")
+    write_bytes(path, file.getbuffer())
+
+
+def read_png(path: StrPath, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
+    """Reads a PNG with 8 bits a channel (grey, palette, RGB or RGBA, whose alpha is dropped).
+
+    Returns:
+        uint8 `[H, W, 3]` RGB.
+
+    Raises:
+        InputError: missing, damaged, not a PNG, 16 bits a channel, or more than `max_pixels` pixels.
+    """
+    height, width = _png_size(path)
+    _check_pixels(path, width * height, max_pixels)
+    try:
+        with Image.open(io.BytesIO(read_bytes(path)), formats=["PNG"]) as image:
+            if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
+                raise InputError(path, f"has pixels of mode {image.mode}", "save it with 8 bits a channel")
+            return np.array(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(path, f"is a damaged PNG: {error}", _AGAIN) from error
+
+
+def _png_size(path: StrPath) -> tuple[int, int]:
+    """(H, W) from a PNG's header."""
+    data = read_bytes(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit has a clearer line
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+                return image.height, image.width
+    except Image.DecompressionBombError as error:
+        raise InputError(path, "has too many pixels", "give smaller frames") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        what = "is empty" if not data else "is not a PNG, or its header is damaged"
+        raise InputError(path, what, _AGAIN) from error
+
+
+def _check_pixels(path: StrPath, pixels: int, limit: int) -> None:
+    if pixels > limit:
+        raise InputError(path, f"has {pixels:,} pixels in all its frames, more than {limit:,}", "cut or shrink it")
+
+
+def _png_names(folder: Path) -> list[Path]:
+    names = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".png" and not p.name.startswith("."))
+    if not names:
+        raise InputError(folder, "is a folder without PNGs", "give one PNG a frame, named in their order")
+    return names
+
+
+def _read_folder(folder: Path, max_pixels: int) -> list[npt.NDArray[np.uint8]]:
+    names = _png_names(folder)
+    size = _png_size(names[0])
+    _check_pixels(folder, len(names) * size[0] * size[1], max_pixels)
+    frames = []
+    for name in names:
+        if _png_size(name) != size:
+            what = f"is {_px(_png_size(name))}, but {names[0].name} is {_px(size)}"
+            raise InputError(name, what, "give frames of one size")
+        frames.append(read_png(name, max_pixels))
+    return frames
+
+
+def _px(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]} px"
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream, VideoInfo]]:
+    format = FORMATS.get(path.suffix.lower())
+    if not path.exists():
+        raise InputError(path, "is missing", f"give {KINDS}")
+    if format is None or not path.is_file():
+        raise InputError(path, "is not a video that can be read", f"give {KINDS}")
+    if path.stat().st_size == 0:
+        raise InputError(path, "is empty", _AGAIN)
+    try:
+        # An absolute path and a fixed demuxer: no name is taken for an address, no playlist is followed.
+        container = av.open(str(path.resolve()), format=format)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        what = "breaks off in its header" if cut_short(path, format) else f"is not a {path.suffix[1:]} video"
+        raise InputError(path, f"{what}, or is damaged: {_reason(error)}", _AGAIN) from error
+    with container:
+        if not container.streams.video:
+            raise InputError(path, "holds no video stream", f"give {KINDS}")
+        stream = container.streams.video[0]
+        stream.thread_type = "NONE"
+        stream.codec_context.thread_count = 1
+        rate = stream.average_rate
+        frames = stream.frames
+        if not frames and rate and container.duration and len(container.streams) == 1:
+            frames = round(container.duration / av.time_base * rate)
+        size = stream.codec_context.height, stream.codec_context.width
+        if min(size) <= 0:
+            raise InputError(path, "has a video stream without a size", _AGAIN)
+        yield container, stream, VideoInfo(frames or None, float(rate) if rate else None, size)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _read_file(path: Path, max_pixels: int) -> list[npt.NDArray[np.uint8]]:
+    frames: list[npt.NDArray[np.uint8]] = []
+    with _opened(path) as (container, stream, info), av.logging.Capture(local=True) as log:
+        _check_pixels(path, (info.frames or 1) * info.size[0] * info.size[1], max_pixels)
+        try:
+            for frame in container.decode(stream):
+                if frame.is_corrupt or (stream.codec_context.name == "ffv1" and log):
+                    raise InputError(path, f"frame {len(frames)} is damaged", _AGAIN)
+                if (frame.height, frame.width) != info.size:
+                    what = f"frame {len(frames)} is {_px((frame.height, frame.width))}, the first is {_px(info.size)}"
+                    raise InputError(path, what, "give frames of one size")
+                _check_pixels(path, (len(frames) + 1) * frame.height * frame.width, max_pixels)
+                frames.append(np.asarray(frame.to_ndarray(format="rgb24", interpolation=_SWS), np.uint8))
+        except (av.FFmpegError, ValueError) as error:
+            raise InputError(path, f"is damaged after {len(frames)} frames: {_reason(error)}", _AGAIN) from error
+    if cut_short(path, FORMATS[path.suffix.lower()]):
+        expected = f" of {info.frames}" if info.frames and info.frames > len(frames) else ""
+        raise InputError(path, f"is truncated: it breaks off after {len(frames)}{expected} frames", _AGAIN)
+    if not frames:
+        raise InputError(path, "has no frames", "give a video with at least one frame")
+    return frames
