@@ -8,14 +8,17 @@ reaches from `a - 0.5` to `b + 0.5`.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from flashbench.cases.content import case_sha256, suite_sha256
 from flashbench.errors import InputError
 
 Condition = Literal["masks", "boxes"]
@@ -31,6 +34,14 @@ def stratum_of(n_objects: int) -> str:
 def _check(ok: bool, where: object, what: str, mend: str) -> None:
     if not ok:
         raise InputError(where, what, mend)
+
+
+def _check_array(at: str, field: str, array: npt.NDArray[Any], dtype: type, shape: tuple[int, ...]) -> None:
+    ok = array.dtype == dtype and array.shape == shape
+    asked = f"{np.dtype(dtype)} {list(shape)}"
+    _check(ok, at, f"{field}: {array.dtype} {list(array.shape)} instead of {asked}", f"give {asked}")
+    finite = dtype == np.bool_ or bool(np.isfinite(array).all())
+    _check(finite, at, f"{field}: NaN or infinity", "give finite numbers on every frame")
 
 
 @dataclass(frozen=True)
@@ -59,23 +70,22 @@ class ObjectTrack:
     def __post_init__(self) -> None:
         at, n = f"object {self.name!r}", len(self.boxes)
         _check(bool(self.name.strip()), "object", "name is empty", "give the noun that the prompt uses")
-        _check(self.boxes.ndim == 2 and self.boxes.shape[1] == 4, at, f"boxes have shape {self.boxes.shape}", "give [T, 4]")
-        _check(bool(np.isfinite(self.boxes).all()), at, "boxes hold NaN or infinity", "give a finite box on every frame")
-        sides = self.boxes[:, 2:] - self.boxes[:, :2]
-        _check(bool((sides > 0).all()), at, "a box has no area", "give x1 > x0 and y1 > y0 on every frame")
-        _check(self.visible.shape == (n,), at, f"visible has shape {self.visible.shape}", f"give [{n}]")
+        _check_array(at, "boxes", self.boxes, np.float32, (max(n, 1), 4))
+        positive = bool((self.boxes[:, 2:] > self.boxes[:, :2]).all())
+        _check(positive, at, "boxes: one has no area", "give x1 > x0 and y1 > y0 on every frame")
+        _check_array(at, "visible", self.visible, np.bool_, (n,))
         if self.masks is not None:
-            ok = self.masks.ndim == 3 and self.masks.shape[0] in (1, n) and self.masks.dtype == np.bool_
-            _check(ok, at, f"masks are {self.masks.dtype} {self.masks.shape}", f"give bool [{n}, H, W] or [1, H, W]")
+            ok = self.masks.ndim == 3 and len(self.masks) in (1, n)
+            _check(ok, at, f"masks: {list(self.masks.shape)}", f"give [{n}, H, W], or [1, H, W] for frame 0 alone")
+            _check_array(at, "masks", self.masks, np.bool_, self.masks.shape)
         if self.centres is not None:
-            _check(self.centres.shape == (n, 2), at, f"centres have shape {self.centres.shape}", f"give [{n}, 2]")
-            _check(bool(np.isfinite(self.centres).all()), at, "centres hold NaN", "give finite centres")
-        if self.points is not None:
+            _check_array(at, "centres", self.centres, np.float32, (n, 2))
+        paired = (self.points is None) == (self.point_visible is None)
+        _check(paired, at, "points or point_visible is missing", "give both or none")
+        if self.points is not None and self.point_visible is not None:
             p = len(self.points)
-            _check(self.points.shape == (p, n, 2), at, f"points have shape {self.points.shape}", f"give [P, {n}, 2]")
-            _check(bool(np.isfinite(self.points).all()), at, "points hold NaN", "give finite points")
-            seen = self.point_visible
-            _check(seen is not None and seen.shape == (p, n), at, "point_visible does not fit points", f"give [{p}, {n}]")
+            _check_array(at, "points", self.points, np.float32, (p, n, 2))
+            _check_array(at, "point_visible", self.point_visible, np.bool_, (p, n))
 
     @property
     def path(self) -> npt.NDArray[np.float32]:
@@ -111,19 +121,28 @@ class Case:
 
     def __post_init__(self) -> None:
         at = f"case {self.id!r}"
-        safe = bool(self.id) and all(c.isalnum() or c in "-_." for c in self.id) and self.id[0] != "."
-        _check(safe, at, "id is not a plain file name", "use letters, digits, '-', '_' and '.'")
+        safe = bool(self.id) and all(c.isascii() and (c.isalnum() or c in "-_.") for c in self.id)
+        _check(safe and self.id[0] != ".", at, "id is not a plain file name", "use letters, digits, '-', '_' and '.'")
         _check(bool(self.prompt.strip()), at, "prompt is empty", "write a sentence")
         frame = self.first_frame
-        ok = frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3
+        ok = frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3 and frame.size > 0
         _check(ok, at, f"first_frame is {frame.dtype} {frame.shape}", "give uint8 [H, W, 3] RGB")
         _check(len(self.objects) > 0, at, "has zero objects", "give at least one object with a path")
         _check(self.condition in ("masks", "boxes"), at, f"condition is {self.condition!r}", "use masks or boxes")
-        _check(self.fps > 0, at, f"fps is {self.fps}", "give a positive frame rate")
+        _check(bool(np.isfinite(self.fps)) and self.fps > 0, at, f"fps is {self.fps}", "give a positive frame rate")
+        _check(_is_json(self.meta), at, "meta is not JSON", "use texts, finite numbers, lists and dicts with text keys")
         for o in self.objects:
-            _check(len(o.boxes) == self.frames, at, f"object {o.name!r} has {len(o.boxes)} frames, the first has {self.frames}", "give all objects the same length")
-            _check(o.masks is None or o.masks.shape[1:] == frame.shape[:2], at, f"masks of {o.name!r} do not fit the first frame", f"give [T, {frame.shape[0]}, {frame.shape[1]}]")
-            _check(bool(_touches(o.boxes, frame.shape[1], frame.shape[0])[o.visible].all()), at, f"a box of {o.name!r} lies outside the frame while the object is visible", "give pixels of this frame size, or mark the object invisible there")
+            self._check_object(at, o)
+
+    def _check_object(self, at: str, o: ObjectTrack) -> None:
+        (height, width), n = self.size, len(o.boxes)
+        what = f"object {o.name!r} has {n} frames, the first object has {self.frames}"
+        _check(n == self.frames, at, what, "give all objects the same length")
+        fits = o.masks is None or o.masks.shape[1:] == (height, width)
+        _check(fits, at, f"masks of {o.name!r} do not fit the first frame", f"give [T, {height}, {width}]")
+        outside = np.flatnonzero(o.visible & ~_touches(o.boxes, width, height))
+        what = f"boxes of {o.name!r}: frame {outside[0] if len(outside) else 0} lies outside the frame while visible"
+        _check(len(outside) == 0, at, what, f"give pixels of {width}x{height}, or mark the object invisible there")
 
     @property
     def frames(self) -> int:
@@ -140,16 +159,31 @@ class Case:
         return stratum_of(len(self.objects))
 
     def asked(self) -> Case:
-        """The part of the case that a model may see: with condition `boxes` only frame 0 keeps its mask, no points."""
+        """The part of the case that a model may see.
+
+        With condition `boxes` only frame 0 keeps its mask. Points and centres are truth, never asked; `meta` stays
+        behind too.
+        """
+
         def strip(o: ObjectTrack) -> ObjectTrack:
             masks = o.masks if o.masks is None or self.condition == "masks" else o.masks[:1]
             return dataclasses.replace(o, masks=masks, points=None, point_visible=None, centres=None)
 
-        return dataclasses.replace(self, objects=tuple(strip(o) for o in self.objects))
+        return dataclasses.replace(self, objects=tuple(strip(o) for o in self.objects), meta={})
 
 
 def _touches(boxes: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.bool_]:
-    return np.asarray((boxes[:, 0] < width) & (boxes[:, 1] < height) & (boxes[:, 2] > -1) & (boxes[:, 3] > -1))
+    """bool `[T]`: True where a box shares area with the frame, which reaches from -0.5 to its side - 0.5."""
+    inside = (boxes[:, 0] < width - 0.5) & (boxes[:, 1] < height - 0.5) & (boxes[:, 2] > -0.5) & (boxes[:, 3] > -0.5)
+    return np.asarray(inside)
+
+
+def _is_json(value: object) -> bool:
+    """True where `value` comes back from JSON as it went in: what is hashed is then what is stored."""
+    try:
+        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 @dataclass(frozen=True)
@@ -160,9 +194,11 @@ class Suite:
         name: such as `sprites-v1`.
         seed: seed that the whole suite was made from.
         size: (H, W) px; frames: T; fps: frames a second; condition: see Case.
-        case_ids: in order; content_sha256: hash over decoded content (see `cases.folder`).
+        case_ids: in order.
+        known_sha256: the `content_sha256` where it is known beforehand, else an empty string.
         load_case: id -> Case (complete: with truth); load_reference: id -> uint8 [T, H, W, 3].
         root: the folder it was read from, or None.
+        hash_case: id -> hash of the case where it is known without loading (a folder states it), or None.
     """
 
     name: str
@@ -172,14 +208,28 @@ class Suite:
     fps: float
     condition: Condition
     case_ids: tuple[str, ...]
-    content_sha256: str
+    known_sha256: str
     load_case: Callable[[str], Case] = field(repr=False)
     load_reference: Callable[[str], npt.NDArray[np.uint8]] = field(repr=False)
     root: Path | None = None
+    hash_case: Callable[[str], str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        _check(len(self.case_ids) > 0, f"suite {self.name!r}", "has no cases", "give at least one")
-        _check(len(set(self.case_ids)) == len(self.case_ids), f"suite {self.name!r}", "two cases share an id", "give each its own")
+        at = f"suite {self.name!r}"
+        _check(len(self.case_ids) > 0, at, "has no cases", "give at least one")
+        _check(len(set(self.case_ids)) == len(self.case_ids), at, "two cases share an id", "give each its own")
 
     def __len__(self) -> int:
         return len(self.case_ids)
+
+    @cached_property
+    def case_hashes(self) -> dict[str, str]:
+        """id -> hash over the decoded content of that case, in order. Loads every case where no hash is known."""
+        if self.hash_case is not None:
+            return {i: self.hash_case(i) for i in self.case_ids}
+        return {i: case_sha256(self.load_case(i), self.load_reference(i)) for i in self.case_ids}
+
+    @cached_property
+    def content_sha256(self) -> str:
+        """Hash over the decoded content of all cases, never over container bytes (docs/suite-format.md)."""
+        return self.known_sha256 or suite_sha256(self.case_hashes.values())
