@@ -5,8 +5,8 @@
     >>> sprite.article, sprite.name, sprite.plural, sprite.rgba.shape
     ('a', 'dog', 'dogs', (96, 96, 4))
 
-What is in it, whose it is and how it is made again: `atlas/CREDITS.md`. The pixels are stored losslessly and are checked
-against the sums in `atlas.json`, so the scenes are the same to the pixel wherever the atlas loads at all.
+What is in it, whose it is and how it is made again: `atlas/CREDITS.md`. The pixels are stored losslessly and are
+checked against the sums in `atlas.json`, so the scenes are the same to the pixel wherever the atlas loads at all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -75,10 +75,14 @@ class Atlas:
     all_sprites: tuple[Sprite, ...]
     all_backgrounds: tuple[Background, ...]
 
-    def sprites(self, split: Split) -> tuple[Sprite, ...]:
+    def sprites(self, split: str) -> tuple[Sprite, ...]:
+        """Those of `train` or `test`, in order."""
+        _check_split(split)
         return tuple(s for s in self.all_sprites if s.split == split)
 
-    def backgrounds(self, split: Split) -> tuple[Background, ...]:
+    def backgrounds(self, split: str) -> tuple[Background, ...]:
+        """Those of `train` or `test`, in order."""
+        _check_split(split)
         return tuple(b for b in self.all_backgrounds if b.split == split)
 
 
@@ -109,6 +113,11 @@ def read_atlas(folder: Traversable) -> Atlas:
     except (ValueError, KeyError, TypeError) as error:
         _damaged(folder, "atlas.json", f"is not the atlas's table ({type(error).__name__}: {error})")
     return Atlas(tuple(sprites), tuple(backgrounds))
+
+
+def _check_split(split: str) -> None:
+    if split not in get_args(Split):
+        raise InputError("atlas", f"there is no split {split!r}", f"choose one of {', '.join(get_args(Split))}")
 
 
 def _damaged(folder: Traversable, name: str, what: str) -> NoReturn:
