@@ -84,18 +84,21 @@ author has endorsed this use.
 
 @TABLE@
 
-Licences: @LICENCES@.
+Licences:
+
+@LICENCES@
 
 Sources, and where they state author and licence:
 
 @SOURCES@
 
-Notes: scikit-learn's README names danielbuechele for `flower.jpg` too, but links it to the Flickr account vultilion, where
-it was taken from: vultilion is credited. `grass.png` comes from
-<https://www.deviantart.com/linolafett/art/Grass-01-434853879>, `brick.png` and `gravel.png` from CC0Textures (Bricks25,
-Gravel04), `china.jpg` from <https://www.flickr.com/photos/danielbuechele/6061409035/>, `flower.jpg` from
-<https://www.flickr.com/photos/vultilion/6056698931/>, `rocket.jpg` from
-<https://www.flickr.com/photos/spacexphotos/16511594820/>, `astronaut.png` from <https://flic.kr/p/r9qvLn>.
+Where those took them from: `astronaut.png` <https://flic.kr/p/r9qvLn>, `rocket.jpg`
+<https://www.flickr.com/photos/spacexphotos/16511594820/>, `china.jpg`
+<https://www.flickr.com/photos/danielbuechele/6061409035/>, `flower.jpg`
+<https://www.flickr.com/photos/vultilion/6056698931/> (README.txt repeats danielbuechele beside this address; the owner
+of the account is credited here), `grass.png`
+<https://www.deviantart.com/linolafett/art/Grass-01-434853879>, `brick.png` and `gravel.png` CC0Textures, Bricks25 and
+Gravel04.
 
 ## How to make them again
 
@@ -559,7 +562,7 @@ def credits_text() -> str:
     for p in PICTURES:
         package, file = p.source.split(":", 1)
         table.append(f"| {p.name} | {p.author} | {p.licence} | {package}: `{file}` |")
-    licences = ", ".join(f"{name} <{url}>" for name, url in LICENCES.items() if url)
+    licences = "\n".join(f"- {name}: <{url}>" for name, url in LICENCES.items() if url)
     sources = "\n".join(f"- {key}: {package}; {where}" for key, (package, where) in PACKAGES.items())
     text = CREDITS.replace("@TABLE@", "\n".join(table))
     return text.replace("@LICENCES@", licences).replace("@SOURCES@", sources)
