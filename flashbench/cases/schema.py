@@ -140,7 +140,7 @@ class Case:
         _check(n == self.frames, at, what, "give all objects the same length")
         fits = o.masks is None or o.masks.shape[1:] == (height, width)
         _check(fits, at, f"masks of {o.name!r} do not fit the first frame", f"give [T, {height}, {width}]")
-        outside = np.flatnonzero(o.visible & ~_touches(o.boxes, width, height))
+        outside = np.flatnonzero(o.visible & ~touches(o.boxes, width, height))
         what = f"boxes of {o.name!r}: frame {outside[0] if len(outside) else 0} lies outside the frame while visible"
         _check(len(outside) == 0, at, what, f"give pixels of {width}x{height}, or mark the object invisible there")
 
@@ -172,7 +172,7 @@ class Case:
         return dataclasses.replace(self, objects=tuple(strip(o) for o in self.objects), meta={})
 
 
-def _touches(boxes: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.bool_]:
+def touches(boxes: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.bool_]:
     """bool `[T]`: True where a box shares area with the frame, which reaches from -0.5 to its side - 0.5."""
     inside = (boxes[:, 0] < width - 0.5) & (boxes[:, 1] < height - 0.5) & (boxes[:, 2] > -0.5) & (boxes[:, 3] > -0.5)
     return np.asarray(inside)

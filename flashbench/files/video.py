@@ -84,6 +84,43 @@ def read_video(path: StrPath, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.ui
     return np.stack(frames)
 
 
+def read_video_as(
+    path: StrPath, frames: int, size: tuple[int, int], fps: float, label: str = ""
+) -> npt.NDArray[np.uint8]:
+    """Reads a video that must have a given form.
+
+    Args:
+        path: as for `read_video`.
+        frames: asked length T.
+        size: asked (H, W) px.
+        fps: asked frames a second. A folder of PNGs has no rate and passes; a GIF counts its delays in hundredths of
+            a second, and passes when its mean delay is within one of them.
+        label: words that begin the error's second part, such as the case that the video belongs to.
+
+    Returns:
+        uint8 `[T, H, W, 3]` RGB.
+
+    Raises:
+        InputError: as `read_video`; or wrong size, frame rate or length.
+    """
+    begin = f"{label}: " if label else ""
+    info = probe(path)
+    if info.size != tuple(size):
+        raise InputError(path, f"{begin}size is {_px(info.size)} instead of {_px(size)}", f"make it {_px(size)}")
+    if info.fps is not None and not _same_rate(info.fps, fps, Path(path).suffix.lower() == ".gif"):
+        what = f"{begin}frame rate is {info.fps:g} a second instead of {fps:g}"
+        raise InputError(path, what, f"make it {fps:g} frames a second")
+    video = read_video(path)
+    if len(video) != frames:
+        what = f"{begin}length is {len(video)} frames instead of {frames}"
+        raise InputError(path, what, f"make it {frames} frames, the first frame included")
+    return video
+
+
+def _same_rate(found: float, asked: float, gif: bool) -> bool:
+    return abs(found / asked - 1) < 1e-3 or (gif and abs(1 / found - 1 / asked) <= 0.01)
+
+
 def write_video(path: StrPath, frames: npt.NDArray[np.uint8], fps: float) -> None:
     """Writes frames losslessly as FFV1 in Matroska; the same frames give the same bytes with one FFmpeg version.
 
@@ -103,7 +140,7 @@ def write_video(path: StrPath, frames: npt.NDArray[np.uint8], fps: float) -> Non
     file = io.BytesIO()
     with av.open(file, "w", format="matroska", options={"fflags": "+bitexact"}) as container:
         rate = Fraction(fps).limit_denominator(1001)
-        options = {"level": "3", "slicecrc": "1", "slices": "4", "g": "1", "coder": "range_def", "context": "0"}
+        options = {"level": "3", "slicecrc": "1", "slices": "4", "g": "12", "coder": "rice", "context": "1"}
         stream = container.add_stream("ffv1", rate=rate, options=options)
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "bgr0"
         stream.codec_context.thread_count = 1
