@@ -15,14 +15,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from flashbench.backbones import assets
-from flashbench.backbones.protocol import State, fold_batch_norm, frozen, read_weights, squash
+from flashbench.backbones.protocol import State, convolve, fold_batch_norm, frozen, read_weights, squash
 from flashbench.errors import InputError
 
 CLASSES = 400
 SIDE = 224
 MIN_FRAMES = 9  # temporal stride 8, then a pool over 2
 BATCH_NORM_EPS = 1e-3  # Sonnet's
-ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 # Block -> channels of its branches: 1x1 | 1x1, 3x3 | 1x1, 3x3 | pool, 1x1.
 BLOCKS: Mapping[str, Sequence[int]] = {
     "Mixed_3b": (64, 96, 128, 16, 32, 32),
@@ -47,26 +46,17 @@ def pad_same(x: torch.Tensor, kernel: Sequence[int], stride: Sequence[int], valu
 
 
 class Conv(nn.Module):
-    """Convolution with SAME padding, (folded) bias and ReLU: `[B, C, T, H, W]`, channels last in memory.
-
-    A 1x1x1 kernel is a matrix product. For a batch of one torch takes its slow im2col path for the others, so oneDNN is
-    asked by name where it is there: 0.3 s instead of 0.6 s for a clip of 16 frames on one core.
-    """
+    """Convolution with SAME padding, (folded) bias and ReLU: `[B, C, T, H, W]`, channels last in memory."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv3d(inputs, outputs, kernel, stride)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        conv = self.conv
-        if conv.kernel_size == (1, 1, 1):
-            return F.linear(x.movedim(1, -1), conv.weight.flatten(1), conv.bias).relu_().movedim(-1, 1)
-        padding = [k // 2 if s == 1 else 0 for k, s in zip(conv.kernel_size, conv.stride, strict=True)]
-        if not any(padding):  # uneven, so it cannot be left to the convolution
-            x = pad_same(x, conv.kernel_size, conv.stride, 0.0)
-        if x.device.type == "cpu" and ONEDNN:
-            return torch.mkldnn_convolution(x, conv.weight, conv.bias, padding, conv.stride, (1, 1, 1), 1).relu_()
-        return F.conv3d(x, conv.weight, conv.bias, conv.stride, padding).relu_()
+        (kernel, *_), (stride, *_) = self.conv.kernel_size, self.conv.stride
+        if stride == 1:  # an odd kernel: even on both sides
+            return convolve(x, self.conv, [kernel // 2] * 3).relu_()
+        return convolve(pad_same(x, self.conv.kernel_size, self.conv.stride, 0.0), self.conv, [0] * 3).relu_()
 
 
 class MaxPool(nn.Module):
