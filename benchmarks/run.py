@@ -77,6 +77,8 @@ def machine() -> str:
     wide = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags]
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = " ".join(f"{p} {importlib.metadata.version(p)}" for p in ("numpy", "torch"))
+    if "OPENBLAS_CORETYPE" in os.environ:  # slows NumPy and SciPy alike
+        versions += f", OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']}"
     model = cpu.get("model name") or platform.processor() or platform.machine()
     cores, python = os.cpu_count(), platform.python_version()
     return f"{model} ({' '.join(wide)}), {cores} cores, {gib:.0f} GiB, Python {python}, {versions}"
