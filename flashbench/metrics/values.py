@@ -1,0 +1,257 @@
+"""From measurements to values: what the catalogue's names mean, in NumPy alone.
+
+Per-case metrics (`CASE_METRICS`) take one video's measurements together with the complete case; set metrics
+(`SET_METRICS`) take the features of many videos, paired by case: entry i of both lists belongs to case i.
+
+Measurements, by extractor (N objects, P points, T frames, F sampled frames, W windows):
+    i3d       features [W, 400]
+    lite0     frames [1 + F, 1280], subject [N, 1 + F, 1280], background [1 + F, 1280], index [1 + F]; frame 0 first
+    lk        centres [N, T, 2], visible [N, T], masks [N, T, H, W], boxes [N, T, 4], points [N, P, T, 2],
+              point_visible [N, P, T]; px of the frame
+    pixels    psnr [T - 1], ssim [T - 1], flicker []
+    stlpips   distances [F]
+    text_lit  frames [F, D], text [D]
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashbench.cases.schema import Case
+from flashbench.metrics import consistency, frechet, mmd, pace, regions, text, tracks
+from flashbench.metrics._arrays import Bools, Floats, feature_pair
+from flashbench.metrics.catalogue import Metric
+
+NAN = float("nan")
+Arrays = Mapping[str, npt.NDArray[Any]]
+FeatureList = Sequence[npt.NDArray[Any]]
+
+
+class Paths:
+    """Measured and asked paths of a case's objects at the 256 scale, `[N, T, 2]`, with visibility `[N, T]`.
+
+    A measured path is the asked place on frame 0, which is given, plus the measured displacement since then: where
+    exactly inside the object the tracker has its centre does not matter.
+    """
+
+    def __init__(self, case: Case, lk: Arrays) -> None:
+        self.asked = tracks.to_256(np.stack([o.path for o in case.objects]), case.size)
+        self.asked_visible: Bools = np.stack([o.visible for o in case.objects])
+        centres = tracks.to_256(lk["centres"], case.size)
+        self.measured: Floats = self.asked[:, :1] + centres - centres[:, :1]
+        self.visible: Bools = np.asarray(lk["visible"], np.bool_)
+
+    @property
+    def all(self) -> tuple[Floats, Bools, Floats, Bools]:
+        return self.measured, self.visible, self.asked, self.asked_visible
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One video: its complete case, its measurements by extractor, and the seconds it took (None for a reference)."""
+
+    case: Case
+    measured: Mapping[str, Arrays]
+    seconds: float | None = None
+
+    @functools.cached_property
+    def paths(self) -> Paths:
+        return Paths(self.case, self.measured["lk"])
+
+    @functools.cached_property
+    def epe(self) -> tracks.Epe:
+        return tracks.epe(*self.paths.all, cap=tracks.DIAGONAL_256)
+
+    @functools.cached_property
+    def tapvid(self) -> list[tracks.TapVid]:
+        """One entry an object: TAP-Vid pools points, and a video's value is the mean over its objects."""
+        rows = zip(*self.paths.all, strict=True)
+        return [tracks.tapvid(m[None], v[None], a[None], s[None], np.zeros(1, int)) for m, v, a, s in rows]
+
+
+def mean(values: Iterable[float]) -> float:
+    """Mean over the objects (frames, points) that have a value; NaN, without a warning, where none has."""
+    array = np.asarray(list(values), np.float64)
+    array = array[np.isfinite(array)]
+    return float(array.mean()) if array.size else NAN
+
+
+def _survival(s: Sample) -> float:
+    where, seen, asked, asked_seen = s.paths.all
+    where = np.where(seen[..., None], where, np.nan)  # lost is off
+    rows = zip(where, asked, asked_seen, strict=True)
+    return mean(tracks.survival(w[None], a[None], v[None]) for w, a, v in rows)
+
+
+def _epe_points(s: Sample) -> float:
+    """Mean over objects of the mean over points; NaN where the condition fixes no points."""
+    if s.case.condition != "masks":
+        return NAN
+    lk, errors = s.measured["lk"], []
+    for o, points, seen in zip(s.case.objects, lk["points"], lk["point_visible"], strict=True):
+        if o.points is not None and o.point_visible is not None:
+            n = len(o.points)
+            where, asked = (tracks.to_256(p, s.case.size) for p in (points[:n], o.points))
+            errors.append(mean(tracks.epe(where, seen[:n], asked, o.point_visible, cap=tracks.DIAGONAL_256).mean))
+    return mean(errors)
+
+
+def _miou(s: Sample) -> float:
+    ious = []
+    for o, masks in zip(s.case.objects, s.measured["lk"]["masks"], strict=True):
+        if o.masks is not None and len(o.masks) == s.case.frames:
+            there = o.masks[1:].any(axis=(1, 2))
+            ious.append(mean(regions.mask_iou(masks[1:][there], o.masks[1:][there])) if there.any() else NAN)
+    return mean(ious)
+
+
+def _biou(s: Sample) -> float:
+    ious = []
+    for o, boxes in zip(s.case.objects, s.measured["lk"]["boxes"], strict=True):
+        seen = o.visible[1:]
+        ious.append(mean(regions.box_iou(_cut(boxes[1:], s.case.size), _cut(o.boxes[1:], s.case.size))[seen]))
+    return mean(ious)
+
+
+def _cut(boxes: npt.NDArray[Any], size: tuple[int, int]) -> Floats:
+    """Boxes without what lies beyond the frame."""
+    height, width = size
+    low, high = -0.5, (width - 0.5, height - 0.5) * 2
+    return np.clip(np.asarray(boxes, np.float64), low, high)
+
+
+def _subject(s: Sample) -> float:
+    """Frames on which the object is asked to be seen count; a lost object has a zero row there, whose cosine is 0."""
+    lite0, values = s.measured["lite0"], []
+    for o, rows in zip(s.case.objects, lite0["subject"], strict=True):
+        asked = o.visible[lite0["index"]]
+        values.append(consistency.subject_consistency(rows[asked]) if asked.sum() > 1 else NAN)
+    return mean(values)
+
+
+def _dynamic(s: Sample) -> float:
+    lk = s.measured["lk"]
+    rows = zip(lk["points"], lk["point_visible"], strict=True)
+    return mean(consistency.dynamic_degree(tracks.to_256(p, s.case.size), v, s.case.fps) for p, v in rows)
+
+
+CASE_METRICS: dict[str, Callable[[Sample], float]] = {
+    "epe_lk": lambda s: mean(s.epe.mean),
+    "epe_lk_median": lambda s: mean(s.epe.median),
+    "epe_lk_early": lambda s: mean(s.epe.early),
+    "epe_lk_middle": lambda s: mean(s.epe.middle),
+    "epe_lk_late": lambda s: mean(s.epe.late),
+    "epe_points_lk": _epe_points,
+    "delta_avg_lk": lambda s: mean(t.delta_avg for t in s.tapvid),
+    "aj_lk": lambda s: mean(t.aj for t in s.tapvid),
+    "oa_lk": lambda s: mean(t.oa for t in s.tapvid),
+    "survival_lk": _survival,
+    "miou_lk": _miou,
+    "biou_lk": _biou,
+    "arrival_lk": lambda s: mean(pace.arrival_error(*s.paths.all, s.case.fps)),
+    "speed_ratio_lk": lambda s: mean(pace.speed_ratio(*s.paths.all)),
+    "text_lit": lambda s: text.cosine_agreement(s.measured["text_lit"]["frames"], s.measured["text_lit"]["text"]),
+    "subject_lite0": _subject,
+    "background_lite0": lambda s: consistency.subject_consistency(s.measured["lite0"]["background"]),
+    "flicker": lambda s: float(s.measured["pixels"]["flicker"]),
+    "dynamic_lk": _dynamic,
+    "psnr": lambda s: mean(s.measured["pixels"]["psnr"]),
+    "ssim": lambda s: mean(s.measured["pixels"]["ssim"]),
+    "stlpips": lambda s: mean(s.measured["stlpips"]["distances"]),
+    "seconds": lambda s: NAN if s.seconds is None else s.seconds,
+}
+
+
+def case_values(
+    sample: Sample | None, reference: Sample, metrics: Iterable[Metric]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Per-case metrics of one case.
+
+    Args:
+        sample: the answer; None where the model gave none: it counts as worst wherever the reference has a value.
+        reference: the reference video of the same case, measured in the same way.
+        metrics: the wanted ones; set metrics among them are passed over.
+
+    Returns:
+        Values and floors by name, NaN where undefined.
+    """
+    values, floors = {}, {}
+    for metric in (m for m in metrics if m.kind == "case"):
+        name = metric.name
+        floors[name] = CASE_METRICS[name](reference) if metric.floored else NAN
+        if sample is None:
+            defined = not metric.floored or math.isfinite(floors[name])
+            values[name] = worst(metric, reference.case) if defined else NAN
+        elif name == "epe_lk_excess":
+            values[name] = CASE_METRICS["epe_lk"](sample) - CASE_METRICS["epe_lk"](reference)
+        else:
+            values[name] = CASE_METRICS[name](sample)
+    return values, floors
+
+
+def worst(metric: Metric, case: Case) -> float:
+    """What a case without an answer counts as. An infinite `worst` is the duration of the asked video."""
+    return (case.frames - 1) / case.fps if math.isinf(metric.worst) else metric.worst
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Set metrics.
+
+
+def pooled_frechet(ours: FeatureList, theirs: FeatureList) -> float:
+    """Frechet distance between all rows of all videos. NaN below two rows."""
+    x, y = np.concatenate(list(ours)), np.concatenate(list(theirs))
+    return frechet.frechet_distance(x, y) if min(len(x), len(y)) > 1 else NAN
+
+
+def paired_mmd2(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """`mmd.mmd2` without the pairs (x_i, y_i), which share a first frame and a path: sum over i != j of
+
+        k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i), over n(n-1)
+
+    (Gretton et al. 2012, the U-statistic of h(z_i, z_j).) Zero where X = Y.
+
+    Args:
+        x, y: features `[N, D]`, N >= 2, row i of both from one case.
+    """
+    x, y = feature_pair(x, y, least=2)
+    n = len(x)
+    cross = (x @ y.T / x.shape[1] + 1.0) ** 3
+    unlike = (cross.sum() - np.trace(cross)) / (n * (n - 1))
+    return mmd.mmd2(x, y) + 2 * float(cross.mean() - unlike)
+
+
+def _windowwise(distance: Callable[[Floats, Floats], float], ours: FeatureList, theirs: FeatureList) -> float:
+    """Mean over window positions of a distance between the videos' features at that position. NaN below two videos."""
+    if min(len(ours), len(theirs)) < 2:
+        return NAN
+    x, y = np.stack(list(ours), axis=1), np.stack(list(theirs), axis=1)  # [W, N, D]
+    return mean(distance(a, b) for a, b in zip(x, y, strict=True))
+
+
+@dataclass(frozen=True)
+class SetMetric:
+    """A distance between sets of videos: `paired` for answers and references of the same cases, `apart` for sets of
+    different cases (the floor)."""
+
+    paired: Callable[[FeatureList, FeatureList], float]
+    apart: Callable[[FeatureList, FeatureList], float]
+
+    def floor(self, reference: FeatureList) -> float:
+        """One half of the reference videos against the other (every second case); NaN below four videos."""
+        return self.apart(reference[::2], reference[1::2]) if len(reference) >= 4 else NAN
+
+
+_FRECHET = SetMetric(pooled_frechet, pooled_frechet)
+SET_METRICS: dict[str, SetMetric] = {
+    "fvd_i3d": _FRECHET,
+    "mmd_i3d": SetMetric(functools.partial(_windowwise, paired_mmd2), functools.partial(_windowwise, mmd.mmd2)),
+    "fid_lite0": _FRECHET,
+}

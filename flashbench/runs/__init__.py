@@ -1,0 +1,1 @@
+"""Runs: one model's answers to one suite, measured and scored, in one folder."""

@@ -1,0 +1,246 @@
+"""Extractors: a video in, arrays out. What is measured here is kept in files, and everything after it is NumPy.
+
+An extractor's fingerprint is that of its network or tracker plus the version of the protocol in this file. Networks are
+loaded when the first video needs them, and shared by all threads; each works on one video at a time, in batches that do
+not depend on what else is measured, so that the number of workers does not change a bit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from flashbench.cases.schema import Case
+from flashbench.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from flashbench.tracking.protocol import ObjectTracks
+
+Video = npt.NDArray[np.uint8]
+Arrays = dict[str, npt.NDArray[Any]]
+T = TypeVar("T")
+
+WINDOW, WINDOWS = 16, 3
+SAMPLED_FRAMES = 24
+
+
+class Extractor(Protocol):
+    """Measures videos.
+
+    Attributes:
+        name: of its folder, and what the catalogue's `needs` refer to.
+        fingerprint: hash of weights + version of preprocessing and protocol: whatever changes a measurement changes it.
+    """
+
+    name: str
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
+        """Measures a video `[T, H, W, 3]`, given the complete case and its reference video (also `[T, H, W, 3]`)."""
+        ...
+
+
+class Lazy(Generic[T]):
+    """Makes a value at the first call, once for all threads."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make, self._lock = make, threading.Lock()
+
+    def __call__(self) -> T:
+        with self._lock:
+            if not hasattr(self, "_value"):
+                self._value = self._make()
+            return self._value
+
+
+class LastVideo(threading.local, Generic[T]):
+    """Remembers, in each thread, what was made of the last video: extractors that need the same share it."""
+
+    _video: Video | None = None
+    _value: T
+
+    def get(self, video: Video, make: Callable[[], T]) -> T:
+        """The value for `video`, made by `make` unless it is that of the call before."""
+        if self._video is not video:
+            self._value, self._video = make(), video
+        return self._value
+
+
+def window_starts(frames: int) -> tuple[list[int], int]:
+    """First frames of the 16-frame windows, and their stride: beginning, middle and end of frames 1 .. T-1.
+
+    The stride is the largest at which three windows do not overlap, at least 1: 2 for T = 121 (starts 1, 45, 90).
+    """
+    stride = max(1, (frames - 1) // (WINDOW * WINDOWS))
+    last = frames - 1 - (WINDOW - 1) * stride
+    if last < 1:
+        mend = f"give at least {WINDOW + 1} frames, or leave fvd_i3d and mmd_i3d out with --metrics"
+        raise InputError("i3d", f"videos of {frames} frames are too short", mend)
+    return [1, (1 + last) // 2, last], stride
+
+
+def sampled_frames(frames: int) -> npt.NDArray[np.int64]:
+    """Frame numbers at which single frames are looked at: 0, then 1, 1 + s, 1 + 2s, ..., s = max(1, (T-1) // 24)."""
+    stride = max(1, (frames - 1) // SAMPLED_FRAMES)
+    return np.concatenate([[0], np.arange(1, frames, stride)])
+
+
+def _tensor(frames: npt.NDArray[Any]) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(frames))
+
+
+class I3DExtractor:
+    """`features` `[3, 400]`: logits of the three windows of `window_starts`."""
+
+    name = "i3d"
+
+    def __init__(self) -> None:
+        from flashbench.backbones.i3d import I3D
+
+        self.fingerprint = f"{I3D.fingerprint}+windows3x16-1"
+        self._net = Lazy(I3D.load)
+
+    def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
+        starts, stride = window_starts(len(video))
+        clips = np.stack([video[s : s + WINDOW * stride : stride] for s in starts])
+        return {"features": self._net().features(_tensor(clips)).numpy()}
+
+
+class Shared:
+    """What several extractors take from one video: its tracks, and the Lite0 maps of its sampled frames."""
+
+    def __init__(self) -> None:
+        from flashbench.backbones.lite0 import Lite0
+        from flashbench.tracking.lk import LKTracker
+
+        self.tracker = LKTracker()
+        self.lite0_fingerprint = Lite0.fingerprint
+        self._lite0 = Lazy(Lite0.load)
+        self._tracks: LastVideo[ObjectTracks] = LastVideo()
+        self._maps: LastVideo[torch.Tensor] = LastVideo()
+
+    def tracks(self, video: Video, case: Case) -> ObjectTracks:
+        return self._tracks.get(video, lambda: self.tracker.track(video, case))
+
+    def maps(self, video: Video) -> torch.Tensor:
+        """float32 `[1 + F, 1280, 7, 7]` of `sampled_frames`."""
+        frames = video[sampled_frames(len(video))]
+        return self._maps.get(video, lambda: self._lite0().maps(_tensor(frames)))
+
+
+class LKExtractor:
+    """`centres` `[N, T, 2]`, `visible` `[N, T]`, `masks` `[N, T, H, W]`, `boxes` `[N, T, 4]`, `points` `[N, P, T, 2]`,
+    `point_visible` `[N, P, T]` of the case's objects, px of the frame."""
+
+    name = "lk"
+
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
+        self.fingerprint = f"{shared.tracker.fingerprint}+1"
+
+    def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
+        found = self.shared.tracks(video, case)
+        names = ("centres", "visible", "masks", "boxes", "points", "point_visible")
+        return {name: np.asarray(getattr(found, name)) for name in names}
+
+
+class Lite0Extractor:
+    """Features of the sampled frames: whole `frames` `[1 + F, 1280]`, tracked objects `subject` `[N, 1 + F, 1280]`, the
+    rest `background` `[1 + F, 1280]`; `index` `[1 + F]` are the frames' numbers. An empty region has a zero row."""
+
+    name = "lite0"
+
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
+        self.fingerprint = f"{shared.lite0_fingerprint}+{shared.tracker.fingerprint}+frames24-1"
+
+    def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
+        index, maps = sampled_frames(len(video)), self.shared.maps(video)
+        masks = self.shared.tracks(video, case).masks[:, index]  # [N, 1 + F, H, W]
+        rest = np.logical_not(masks.any(axis=0))
+        return {
+            "index": index,
+            "frames": maps.mean((2, 3)).numpy(),
+            "subject": np.stack([_pool(maps, m) for m in masks]),
+            "background": _pool(maps, rest),
+        }
+
+
+def _pool(maps: torch.Tensor, masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Maps `[F, C, h, w]` averaged with masks `[F, H, W]` brought to h x w by area; zero where a mask is empty."""
+    import torch
+    import torch.nn.functional as F
+
+    weights = F.interpolate(_tensor(masks)[:, None].float(), maps.shape[2:], mode="area")[:, 0]
+    pooled = torch.einsum("fchw,fhw->fc", maps, weights) / weights.sum((1, 2)).clamp(min=1e-9)[:, None]
+    return np.asarray(pooled.numpy(), np.float32)
+
+
+class PixelsExtractor:
+    """`psnr`, `ssim` `[T - 1]` of frames 1 .. T-1 against the reference, `flicker` `[]` of the whole video."""
+
+    name, fingerprint = "pixels", "pixels-1"
+
+    def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
+        from flashbench.metrics.consistency import flicker
+        from flashbench.metrics.pixels import psnr, ssim
+
+        pair = video[1:], reference[1:]
+        return {"psnr": psnr(*pair), "ssim": ssim(*pair), "flicker": np.array(flicker(video))}
+
+
+class STLPIPSExtractor:
+    """`distances` `[F]` of the sampled frames after frame 0 to those of the reference."""
+
+    name = "stlpips"
+
+    def __init__(self) -> None:
+        from flashbench.backbones.stlpips import STLPIPS
+
+        self.fingerprint = f"{STLPIPS.fingerprint}+frames24-1"
+        self._net = Lazy(STLPIPS.load)
+
+    def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
+        index = sampled_frames(len(video))[1:]
+        return {"distances": self._net().distances(_tensor(video[index]), _tensor(reference[index])).numpy()}
+
+
+class TextLiTExtractor:
+    """`frames` `[F, D]`: sampled frames after frame 0 in the joint space; `text` `[D]`: the prompt there."""
+
+    name = "text_lit"
+
+    def __init__(self, shared: Shared) -> None:
+        from flashbench.backbones.text_lit import TextLiT
+
+        self.shared = shared
+        self.fingerprint = f"{TextLiT.fingerprint}+{shared.lite0_fingerprint}+frames24-1"
+        self._net = Lazy(TextLiT.load)
+
+    def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
+        raise NotImplementedError
+
+
+def extractors(names: Iterable[str]) -> dict[str, Extractor]:
+    """The named extractors, in the order in which they share work best. No network is loaded yet."""
+    wanted = set(names)
+    shared = Lazy(Shared)
+    makers: dict[str, Callable[[], Extractor]] = {
+        "pixels": PixelsExtractor,
+        "lk": lambda: LKExtractor(shared()),
+        "lite0": lambda: Lite0Extractor(shared()),
+        "text_lit": lambda: TextLiTExtractor(shared()),
+        "stlpips": STLPIPSExtractor,
+        "i3d": I3DExtractor,
+    }
+    return {name: make() for name, make in makers.items() if name in wanted}
