@@ -61,7 +61,7 @@ def probe(path: StrPath) -> VideoInfo:
     if path.is_dir():
         names = _png_names(path)
         return VideoInfo(len(names), None, _png_size(names[0]))
-    with _opened(path) as (_, _, info):
+    with av.logging.Capture(local=True), _opened(path) as (_, _, info):
         return info
 
 
@@ -225,6 +225,7 @@ def _px(size: tuple[int, int]) -> str:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream, VideoInfo]]:
+    """The open container, its first video stream, set to decode on one thread, and what the header says."""
     format = FORMATS.get(path.suffix.lower())
     if not path.exists():
         raise InputError(path, "is missing", f"give {KINDS}")
@@ -240,7 +241,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream, VideoInfo
         raise InputError(path, f"{what}, or is damaged: {_reason(error)}", _AGAIN) from error
     with container:
         if not container.streams.video:
-            raise InputError(path, "holds no video stream", f"give {KINDS}")
+            what = "breaks off in its header" if cut_short(path, format) else "holds no video stream"
+            raise InputError(path, what, f"give {KINDS}")
         stream = container.streams.video[0]
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1
@@ -250,7 +252,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream, VideoInfo
             frames = round(container.duration / av.time_base * rate)
         size = stream.codec_context.height, stream.codec_context.width
         if min(size) <= 0:
-            raise InputError(path, "has a video stream without a size", _AGAIN)
+            raise InputError(path, "has frames of no size, or of one that cannot be decoded", _AGAIN)
         yield container, stream, VideoInfo(frames or None, float(rate) if rate else None, size)
 
 
@@ -260,7 +262,7 @@ def _reason(error: Exception) -> str:
 
 def _read_file(path: Path, max_pixels: int) -> list[npt.NDArray[np.uint8]]:
     frames: list[npt.NDArray[np.uint8]] = []
-    with _opened(path) as (container, stream, info), av.logging.Capture(local=True) as log:
+    with av.logging.Capture(local=True) as log, _opened(path) as (container, stream, info):
         _check_pixels(path, (info.frames or 1) * info.size[0] * info.size[1], max_pixels)
         try:
             for frame in container.decode(stream):
