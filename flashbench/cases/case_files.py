@@ -112,7 +112,7 @@ def inside(root: Path, name: str) -> Path:
     """The file `name` of the suite folder `root`. Raises InputError where it is missing or leads out of the folder."""
     path = root / name
     if not path.resolve().is_relative_to(root.resolve()):
-        raise InputError(path, "leads out of the suite folder", "put the file itself there, not a link")
+        raise InputError(root, f"{name!r} leads out of the suite folder", "put the file itself there, not a link")
     if not path.exists():
         raise InputError(path, "is missing", RESTORE)
     return path

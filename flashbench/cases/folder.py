@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import multiprocessing
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Generator
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -30,6 +32,7 @@ from flashbench.errors import InputError
 from flashbench.files.atomic import StrPath, folder_lock, read_bytes, read_json, write_error, write_json, write_text
 
 SUITE_JSON, METADATA = "suite.json", "metadata.jsonl"
+_PR_SET_PDEATHSIG = 1
 Progress = Callable[[int, int], None]
 
 
@@ -158,6 +161,8 @@ def _rows(suite: Suite, root: Path, workers: int) -> Generator[Row, None, None]:
 
 def _work(suite: Suite, root: Path, case_ids: tuple[str, ...], pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    if sys.platform == "linux":  # also when it is killed: nobody else writes below `root` once its lock is free
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = os.getppid()
     try:
         for case_id in case_ids:
