@@ -149,7 +149,7 @@ def move_cutouts(case: Case, boxes: list[Floats], visible: list[npt.NDArray[np.b
 def _frame0_mask(case: Case, i: int) -> npt.NDArray[np.bool_]:
     o, (height, width) = case.objects[i], case.size
     if o.masks is not None:
-        return o.masks[0]
+        return np.asarray(o.masks[0])
     x, y = np.arange(width), np.arange(height)[:, None]
     x0, y0, x1, y1 = o.boxes[0]
     return np.asarray((x > x0) & (x < x1) & (y > y0) & (y < y1) & o.visible[0])

@@ -32,7 +32,7 @@ class FolderModel:
         if not folder.is_dir():
             what = "is not a folder" if folder.exists() else "is missing"
             raise InputError(folder, what, f"give videos:FOLDER with one video a case: {KINDS}")
-        self.name = f"{PREFIX}{folder}"
+        self.name = f"{PREFIX}{folder.resolve().name}"
         found = {case_id: _find(folder, case_id) for case_id in suite.case_ids}
         missing = [case_id for case_id, path in found.items() if path is None]
         if missing:
@@ -44,7 +44,7 @@ class FolderModel:
             for file in sorted(path.glob("*.[pP][nN][gG]")) if path.is_dir() else [path]:
                 digest.update(f"{case_id} {file.name} {sha256_file(file)}\n".encode())
         self.fingerprint = digest.hexdigest()
-        self.info: dict[str, Any] = {"kind": "videos made elsewhere", "cases": len(suite)}
+        self.info: dict[str, Any] = {"kind": "videos made elsewhere", "folder": str(folder), "cases": len(suite)}
 
     def generate(self, case: Case, seed: int) -> npt.NDArray[np.uint8]:
         """Reads the video of a case; the seed changes nothing.

@@ -76,7 +76,7 @@ def _origin(point: EntryPoint) -> str:
 
 def _load(point: EntryPoint) -> Callable[[Suite], object]:
     try:
-        factory = point.load()
+        factory: Callable[[Suite], object] = point.load()
     except (ImportError, AttributeError) as error:
         what = f"{_origin(point)} cannot be imported: {error}"
         raise InputError(f"model {point.name!r}", what, "install what it needs, or mend its entry point") from error
