@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +29,12 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 class OneLineErrors(click.Group):
     """A group whose errors are one line on stderr and an exit code, however they arise."""
 
-    def main(self, args: Sequence[str] | None = None, *rest: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        run: Callable[..., Any] = super().main
         if not standalone_mode:
-            return super().main(args, *rest, standalone_mode=False, **extra)
+            return run(*args, standalone_mode=False, **extra)
         try:
-            code = super().main(args, *rest, standalone_mode=False, **extra)
+            code = run(*args, standalone_mode=False, **extra)
         except InputError as error:
             code = complain(str(error))
         except click.ClickException as error:
@@ -186,9 +187,9 @@ def _show_names(what: str) -> None:
 
         names = [*model_names(), "videos:FOLDER"]
     else:
-        from flashbench.cases.suites import suite_names
+        from flashbench.cases.suites import EMBEDDED
 
-        names = [*suite_names(), "FOLDER (made by `flashbench build`, or after docs/suite-format.md)"]
+        names = [*EMBEDDED, "FOLDER (made by `flashbench build`, or after docs/suite-format.md)"]
     click.echo("\n".join(names))
 
 

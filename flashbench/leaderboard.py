@@ -61,7 +61,8 @@ def read_scored(folder: Path) -> Scored:
 
 
 def _row(fields: dict[str, Any]) -> Row:
-    return Row(**{name: NAN if value is None else value for name, value in fields.items()})
+    held: dict[str, Any] = {name: NAN if value is None else value for name, value in fields.items()}
+    return Row(**held)
 
 
 def check_comparable(runs: Sequence[Scored]) -> None:

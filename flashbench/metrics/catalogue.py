@@ -165,7 +165,7 @@ _PATHS = (
     _epe("epe_points_lk", "at the points that the case fixes on an object, which only condition `masks` does; mean"),
     _share(
         "delta_avg_lk",
-        "share of asked-visible frames with the centre nearer than 1, 2, 4, 8, 16 px; mean over these",
+        "share of asked-visible frames with the centre nearer than 1, 2, 4, 8, 16 px (lost: none); mean over these",
         _TAPVID,
         "how far off beyond 16 px; the tracker's own error weighs at 1 and 2 px: see the floor",
     ),

@@ -52,6 +52,11 @@ class Paths:
     def all(self) -> tuple[Floats, Bools, Floats, Bools]:
         return self.measured, self.visible, self.asked, self.asked_visible
 
+    @property
+    def found(self) -> Floats:
+        """The measured path, NaN where the tracker lost the object: a guess of where it might be is no hit."""
+        return np.where(self.visible[..., None], self.measured, np.nan)
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -72,7 +77,8 @@ class Sample:
     @functools.cached_property
     def tapvid(self) -> list[tracks.TapVid]:
         """One entry an object: TAP-Vid pools points, and a video's value is the mean over its objects."""
-        rows = zip(*self.paths.all, strict=True)
+        p = self.paths
+        rows = zip(p.found, p.visible, p.asked, p.asked_visible, strict=True)
         return [tracks.tapvid(m[None], v[None], a[None], s[None], np.zeros(1, int)) for m, v, a, s in rows]
 
 
@@ -84,9 +90,7 @@ def mean(values: Iterable[float]) -> float:
 
 
 def _survival(s: Sample) -> float:
-    where, seen, asked, asked_seen = s.paths.all
-    where = np.where(seen[..., None], where, np.nan)  # lost is off
-    rows = zip(where, asked, asked_seen, strict=True)
+    rows = zip(s.paths.found, s.paths.asked, s.paths.asked_visible, strict=True)
     return mean(tracks.survival(w[None], a[None], v[None]) for w, a, v in rows)
 
 

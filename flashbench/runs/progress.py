@@ -42,7 +42,7 @@ def progress() -> Iterator[Tick]:
 
 def _lines() -> Tick:
     begun: dict[str, tuple[float, int]] = {}
-    last = 0.0
+    last = time.monotonic()
 
     def tick(task: str, done: int, total: int) -> None:
         nonlocal last

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from flashbench.cases.schema import Case, ObjectTrack, Suite
-from flashbench.metrics.catalogue import METRICS, Metric
+from flashbench.metrics.catalogue import METRICS
 from flashbench.runs.extractors import Arrays, Extractor
 from flashbench.runs.layout import RunFolder, RunInfo, describe, open_run
 
@@ -30,7 +32,7 @@ def tiny_case(case_id: str, objects: int = 1, condition: str = "boxes") -> tuple
         masks = np.zeros((FRAMES, SIDE, SIDE), bool)
         for t in range(FRAMES):
             masks[t, top[t] : top[t] + BOX, left[t] : left[t] + BOX] = True
-        video[masks] = (250 - 60 * k, 30 + 60 * k, len(case_id) * 9 % 200)
+        video[masks] = (250 - 60 * k, 30 + 60 * k, sum(map(ord, case_id)) * 9 % 200)
         corner = np.stack([left, top], axis=1).astype(np.float32)
         boxes = np.concatenate([corner - 0.5, corner + BOX - 0.5], axis=1).astype(np.float32)
         centres = corner + (BOX - 1) / 2
@@ -109,20 +111,15 @@ def fakes(names: Iterable[str]) -> dict[str, Extractor]:
     return {name: e for name, e in made.items() if name in set(names)}
 
 
-CHEAP = tuple(m for m in METRICS.values() if set(m.needs) <= {"pixels", "i3d", "lk"})
-
-
-@pytest.fixture
-def suite() -> Suite:
-    return tiny_suite()
-
-
-@pytest.fixture
-def cheap() -> tuple[Metric, ...]:
-    """The metrics that `fakes` can serve."""
-    return CHEAP
+CHEAP = tuple(m for m in METRICS.values() if set(m.needs) <= {"pixels", "i3d", "lk"})  # what `fakes` can serve
 
 
 def new_run(root: Path, model: Painter, suite: Suite, seed: int = 0) -> tuple[RunFolder, RunInfo]:
     info = describe(model, suite, "tiny", len(suite), seed)
     return open_run(root, info), info
+
+
+@pytest.fixture(scope="session")
+def kit() -> ModuleType:
+    """This module: suites, models and extractors for tests."""
+    return sys.modules[__name__]

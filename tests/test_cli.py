@@ -1,0 +1,254 @@
+"""The command line as a user types it: what it prints, its exit codes, its complaints in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from flashbench.cli import main
+from flashbench.files.video import write_video
+from flashbench.metrics.catalogue import METRICS
+
+QUICK = "psnr,ssim,flicker,seconds"
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(w) for w in words])
+
+
+def complaint(done: Result) -> str:
+    """The one line of a refusal."""
+    assert done.exit_code == 2, (done.output, done.exception)
+    assert done.stdout == ""
+    *progress, line = done.stderr.splitlines()
+    assert all(before.startswith(("generate ", "score ")) for before in progress)
+    assert line.startswith("flashbench: ")
+    return line
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("suites") / "small"
+    done = run("build", "sprites-v1", "--cases", 6, "--size", 32, "--frames", 20, "--seed", 3, "-o", folder)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == f"{folder}\n"
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_help_is_there_at_once() -> None:
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "flashbench.cli", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    for command in ("eval", "generate", "score", "list", "build", "leaderboard", "assets"):
+        assert f"  {command} " in done.stdout
+    assert time.monotonic() - begun < 5  # nothing heavy is imported
+
+
+@pytest.mark.parametrize("command", ["eval", "generate", "score", "list", "build", "leaderboard", "assets"])
+def test_every_command_has_help(command: str) -> None:
+    assert run(command, "--help").exit_code == 0
+
+
+def test_help_imports_no_network() -> None:
+    code = "import sys, flashbench.cli; print([m for m in ('torch', 'numpy', 'cv2', 'rich') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_list_metrics_tells_everything_of_each() -> None:
+    done = run("list", "metrics")
+    assert done.exit_code == 0
+    text = " ".join(done.stdout.split())
+    for metric in METRICS.values():
+        assert metric.name in text
+        assert " ".join(metric.blind.split()[:4]) in text
+    assert max(len(line) for line in done.stdout.splitlines()) <= 100
+
+
+def test_list_models_suites_assets() -> None:
+    assert run("list", "models").stdout.split()[:4] == ["reference", "static", "cutout", "shuffled"]
+    assert run("list", "suites").stdout.startswith("sprites-v1\n")
+    assert "i3d" in run("list", "assets").stdout
+    assert run("assets", "status").stdout == run("list", "assets").stdout
+
+
+def test_build_writes_a_suite_of_the_asked_form(suite: Path) -> None:
+    facts = json.loads((suite / "suite.json").read_text())
+    assert (facts["size"], facts["frames"], facts["seed"], facts["cases"]) == ([32, 32], 20, 3, 6)
+
+
+def test_eval_prints_a_table_and_saves_it(suite: Path) -> None:
+    done = run("eval", "--model", "static", "--suite", suite, "--metrics", QUICK)
+    assert done.exit_code == 0, done.stderr
+    assert "static on sprites-v1" in done.stdout
+    assert "flicker" in done.stdout and "floor" in done.stdout and "6+" in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 100
+    assert "score 6/6" in done.stderr
+    for name in ("run.json", "results.json", "results.csv", "cases.csv", "cases.parquet"):
+        assert (Path("runs/static") / name).is_file()
+    assert len(list(Path("runs/static/videos").iterdir())) == 6
+    again = run("eval", "--model", "static", "--suite", suite, "--metrics", QUICK)
+    assert again.stdout == done.stdout
+
+
+def test_generate_then_score_is_eval(suite: Path) -> None:
+    assert run("generate", "--model", "static", "--suite", suite, "-o", "a").stdout == "a\n"
+    scored = run("score", "a", "--metrics", QUICK, "--workers", 1)
+    assert scored.exit_code == 0
+    run("eval", "--model", "static", "--suite", suite, "--metrics", QUICK, "-o", "b")
+    lines = [[x for x in Path(d, "results.csv").read_text().splitlines() if ",seconds," not in x] for d in "ab"]
+    assert lines[0] == lines[1]
+
+
+def test_fewer_cases_are_not_for_a_leaderboard(suite: Path) -> None:
+    done = run("eval", "--model", "static", "--suite", suite, "--metrics", QUICK, "--cases", 2)
+    assert done.exit_code == 0
+    assert "Not for a leaderboard: 2 of the suite's 6 cases." in done.stdout
+    assert "--cases" not in complaint(run("leaderboard", "runs/static", "-o", "x.csv"))
+    assert not Path("x.csv").exists()
+
+
+def test_a_failed_case_is_exit_code_1(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flashbench.models.controls import Static
+
+    generate = Static.generate
+
+    def sometimes(self: Static, case, seed):  # type: ignore[no-untyped-def]
+        if case.id.startswith("3"):
+            raise RuntimeError("out of ideas")
+        return generate(self, case, seed)
+
+    monkeypatch.setattr(Static, "generate", sometimes)
+    for command in (["generate"], ["eval", "--metrics", QUICK]):
+        done = run(*command, "--model", "static", "--suite", suite, "-o", "out")
+        assert done.exit_code == 1
+        assert "case 3-0000 failed: see out/failures/3-0000.json" in done.stderr
+    assert "1 cases have no answer and count as worst" in " ".join(done.stdout.split())
+    assert run("score", "out", "--metrics", QUICK).exit_code == 1
+    assert ",all,6," in next(x for x in Path("out/results.csv").read_text().splitlines() if "psnr,all" in x)
+    monkeypatch.undo()
+    monkeypatch.chdir(Path.cwd())
+
+
+def test_leaderboard_of_two_runs(suite: Path) -> None:
+    for model in ("static", "cutout"):
+        assert run("eval", "--model", model, "--suite", suite, "--metrics", QUICK).exit_code == 0
+    done = run("leaderboard", "runs/static", "runs/cutout", "-o", "boards/small.csv")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.split() == ["boards/small.csv", "boards/small.md", "boards/small.cases.csv"]
+    assert "| cutout |" in Path("boards/small.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["eval", "--model", "statik"], "did you mean 'static'?"),
+        (["eval", "--model", "static", "--suite", "sprites-v2"], "did you mean 'sprites-v1'?"),
+        (["eval", "--model", "static", "--metrics", "epe_lx"], "did you mean epe_lk?"),
+        (["eval", "--model", "static", "--metrics", ","], "names no metric"),
+        (["eval", "--model", "static", "--cases", "0"], "--cases"),
+        (["eval", "--model", "static", "--cases", "many"], "--cases"),
+        (["eval", "--model", "static", "--seed", "-1"], "--seed"),
+        (["eval"], "--model"),
+        (["eval", "--model", "videos:nowhere"], "nowhere"),
+        (["evil", "--model", "static"], "evil"),
+        (["score", "nowhere"], "nowhere"),
+        (["score", "nowhere", "--metrics", "fvd"], "there is no metric 'fvd'"),
+        (["list", "colours"], "colours"),
+        (["build", "sprites-v1", "--size", "8", "-o", "x"], "--size"),
+        (["build", "sprites-v1", "--condition", "points", "-o", "x"], "--condition"),
+        (["build", "sprites-v1", "--cases", "2", "--frames", "3", "-o", "x"], "frames is 3"),
+        (["leaderboard", "nowhere", "-o", "x.csv"], "nowhere"),
+        (["assets", "fetch", "clip"], "clip"),
+        (["assets", "fetch", "--from", "x.whl"], "--from"),
+        (["assets", "fetch", "i3d", "--from", "x.whl"], "x.whl"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(words: list[str], said: str) -> None:
+    assert said in complaint(run(*words))
+    assert [p for p in Path().rglob("*") if "cache" not in p.parts] == []
+
+
+def test_another_model_suite_or_seed_on_a_folder_is_refused(suite: Path) -> None:
+    assert run("generate", "--model", "static", "--suite", suite, "-o", "out").exit_code == 0
+    held = {p: p.read_bytes() for p in Path("out").rglob("*") if p.is_file()}
+    base = {"--model": "static", "--suite": str(suite), "-o": "out"}
+    for change, said in (
+        ({"--model": "cutout"}, "model is static, asked for cutout"),
+        ({"--seed": "1"}, "seed is 0, asked for 1"),
+        ({"--cases": "2"}, "the set of cases is 6 cases"),
+        ({"--suite": "sprites-v1", "--cases": "6"}, "asked for"),
+    ):
+        words = [w for pair in {**base, **change}.items() for w in pair]
+        assert said in complaint(run("generate", *words))
+    assert {p: p.read_bytes() for p in Path("out").rglob("*") if p.is_file()} == held
+
+
+def test_damaged_files_of_a_run_are_named(suite: Path) -> None:
+    assert run("eval", "--model", "static", "--suite", suite, "--metrics", QUICK, "-o", "out").exit_code == 0
+    (measured, *_) = Path("out/measurements/pixels").iterdir()
+    results = Path("out/results.csv").read_bytes()
+    for path in (Path("out/run.json"), Path("out/videos/1-0000.mkv"), Path("out/timings/2-0000.json"), measured):
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        assert path.name in complaint(run("score", "out", "--metrics", QUICK))
+        path.write_bytes(whole)
+    assert Path("out/results.csv").read_bytes() == results
+    assert run("score", "out", "--metrics", QUICK).exit_code == 0
+
+
+def test_videos_made_elsewhere_are_scored_or_named(suite: Path) -> None:
+    for line in (suite / "metadata.jsonl").read_text().splitlines():
+        write_video(Path("made") / f"{json.loads(line)['id']}.mkv", np.full((20, 32, 32, 3), 90, np.uint8), 24)
+    words = ("--model", "videos:made", "--suite", suite, "--metrics", QUICK)
+    assert run("eval", *words).exit_code == 0
+    assert (Path("runs/videos-made") / "results.csv").is_file()
+    write_video(Path("made/2-0000.mkv"), np.zeros((12, 32, 32, 3), np.uint8), 24)
+    assert "2-0000" in complaint(run("eval", *words, "-o", "short"))
+    Path("made/2-0000.mkv").write_bytes(b"")
+    assert "2-0000.mkv" in complaint(run("eval", *words, "-o", "empty"))
+    Path("made/2-0000.mkv").unlink()
+    assert "2-0000" in complaint(run("eval", *words, "-o", "missing"))
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flashbench.runs.session.generate_run", interrupt)
+    done = run("generate", "--model", "static")
+    assert done.exit_code == 130
+    assert done.stderr.strip().splitlines()[-1] == "flashbench: interrupted; the same command goes on from here"
+
+
+def test_no_terminal_no_bar(suite: Path) -> None:
+    """In a log, progress is a few plain lines with the time left."""
+    words = [
+        sys.executable,
+        "-m",
+        "flashbench.cli",
+        "generate",
+        "--model",
+        "static",
+        "--suite",
+        str(suite),
+        "-o",
+        "out",
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "TERM": "dumb"})
+    assert done.stdout == "out\n"
+    assert done.stderr.splitlines()[-1] == "generate 6/6"
+    assert "\x1b" not in done.stderr
