@@ -1,0 +1,63 @@
+"""The command `flashmotion`: arguments and printing, nothing else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from flashbench.errors import InputError
+
+
+@click.group()
+def group() -> None:
+    """Few-step trajectory-controllable video: train the three stages, make videos."""
+
+
+@group.command()
+@click.argument("stage")
+@click.option("--preset", "preset_name", default="nano", show_default=True, help="Named configuration.")
+@click.option("--folder", default="training", show_default=True, type=click.Path(path_type=Path), help="Checkpoints and logs.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--minutes", type=float, help="Stop (and save) after this time; the same command goes on later.")
+@click.option("--steps", type=int, help="Length of the schedule, instead of the preset's.")
+@click.option("--threads", type=int, help="CPU threads.")
+@click.option("--dtype", default="auto", type=click.Choice(["auto", "fp32", "bf16"]), show_default=True)
+@click.option("--compile", "compiled", is_flag=True, help="Compile the blocks (needs a C++ compiler).")
+def train(stage: str, preset_name: str, folder: Path, seed: int, minutes: float | None, steps: int | None, threads: int | None, dtype: str, compiled: bool) -> None:
+    """Train STAGE: codec, base, slow-adapter, fast-generator or fast-adapter."""
+    import dataclasses
+
+    from flashmotion.presets import preset
+    from flashmotion.training.runs import STAGES, Options
+    from flashmotion.training.runs import train as run
+
+    if stage not in STAGES:
+        raise InputError("STAGE", f"unknown stage {stage!r}", f"choose one of {', '.join(STAGES)}")
+    chosen = preset(preset_name)
+    if steps is not None:
+        field = stage.replace("-", "_")
+        chosen = dataclasses.replace(chosen, **{field: dataclasses.replace(getattr(chosen, field), steps=steps)})
+    run(stage, chosen, Options(folder, seed, minutes, threads, dtype, compiled))
+
+
+def main() -> None:
+    """Entry point: bad input is one line and exit code 2."""
+    try:
+        group(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except InputError as error:
+        print(f"flashmotion: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        print("flashmotion: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Flow matching in the paper's symbols: t = 1 is noise, t = 0 is data.
+
+x_t = (1 - t) x_0 + t eps,  v = eps - x_0,  x_0 = x_t - t v,  shift: t' = s t / (1 + (s - 1) t).
+Times are `[B]` in 0..1 and are broadcast over `[B, C, F, h, w]`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def _over(t: Tensor, x: Tensor) -> Tensor:
+    return t.to(x.dtype).view(-1, *[1] * (x.ndim - 1))
+
+
+def noised(x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+    """x_t of clean `x0` and noise `eps`."""
+    t = _over(t, x0)
+    return (1 - t) * x0 + t * eps
+
+
+def velocity(x_t: Tensor, x0: Tensor, t: Tensor) -> Tensor:
+    """v = (x_t - x_0) / t; t must be above 0."""
+    return (x_t - x0) / _over(t, x_t)
+
+
+def shifted(t: Tensor, s: float) -> Tensor:
+    """Shift of the time axis toward noise by the factor s (SD3, equation 23; s = 1 leaves t)."""
+    return s * t / (1 + (s - 1) * t)
+
+
+def sampling_times(steps: int, shift: float) -> Tensor:
+    """`steps` + 1 falling times from 1 to 0, float32."""
+    return shifted(torch.linspace(1, 0, steps + 1), shift)
+
+
+def few_step_times(steps: int = 4, shift: float = 1.0) -> Tensor:
+    """The few-step list: 1, 0.75, 0.5, 0.25 for four steps, or its shifted form."""
+    return sampling_times(steps, shift)[:-1]
+
+
+def training_times(n: int, shift: float, high: float, generator: torch.Generator) -> Tensor:
+    """`[n]` times: logit-normal, shifted; a share `high` of them uniform in 0.9..1, where composition is decided."""
+    t = shifted(torch.sigmoid(torch.randn(n, generator=generator)), shift)
+    top = 0.9 + 0.1 * torch.rand(n, generator=generator)
+    return torch.where(torch.rand(n, generator=generator) < high, top, t).clamp(1e-3, 1)

@@ -1,0 +1,5 @@
+"""Trajectory adapters: one zero-initialised output a generator block, behind one protocol."""
+
+from flashmotion.networks.adapters.protocol import TrajectoryAdapter
+
+__all__ = ["TrajectoryAdapter"]

@@ -1,0 +1,60 @@
+"""The fields of a preset. One line a field; `replace` makes an experiment out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast one stage trains. Learning rate: warm-up, constant to `hold` of the steps, then linear to zero."""
+
+    steps: int
+    batch: int
+    lr: float  # AdamW's, for everything that is not a matrix inside a block
+    muon_lr: float = 0.0  # Muon's, for the matrices inside blocks; 0 gives them to AdamW
+    betas: tuple[float, float] = (0.9, 0.97)
+    warmup: int = 30
+    hold: float = 0.6
+    ema: float = 0.995
+    clip: float = 1.0
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything that decides what a model is and how it is trained."""
+
+    name: str
+    # world
+    size: int
+    frames: int
+    scenes: int  # number of training scenes whose prompts are encoded once
+    groups: int  # latent frames of a training sample besides the first
+    text_length: int
+    # codec and generator
+    channels: int
+    patch: int
+    heads: int
+    head_dim: int
+    layers: int
+    ffn: int
+    freq_dim: int
+    # flow
+    train_shift: float
+    sample_shift: float
+    slow_steps: int
+    guidance: float
+    text_dropout: float
+    low_noise_floor: float  # the x0 loss is weighted with 1 / max(t, this)
+    gradient_loss: float  # weight of the loss on spatial differences of the decoded error
+    # few steps
+    few_steps: tuple[float, ...]
+    # schedules
+    base: Schedule
+    slow_adapter: Schedule
+    mask_share: float  # share of stage 1 that trains with masks before boxes
+    fast_generator: Schedule
+    fast_adapter: Schedule
+    dmd_guidance: float
+    critic_updates: int
+    gan_weight: float

@@ -1,0 +1,107 @@
+"""What the stages of the diffusion networks have in common: making nets and optimizers, held-out clips, sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import WanTransformer3DModel
+from torch import Tensor, nn
+
+from flashbench.cases.scenes.world import render
+from flashbench.files.video import write_png
+from flashmotion.conditioning import colour_maps
+from flashmotion.networks.codec import PatchCodec, to_latents
+from flashmotion.presets.schema import Preset, Schedule
+from flashmotion.training.data import scene
+
+
+def new_generator(p: Preset) -> WanTransformer3DModel:
+    """A generator whose output layer is zero: it starts from the frozen first frame."""
+    model = WanTransformer3DModel(
+        patch_size=(1, 1, 1), num_attention_heads=p.heads, attention_head_dim=p.head_dim, in_channels=2 * p.channels, out_channels=p.channels,
+        text_dim=384, freq_dim=p.freq_dim, ffn_dim=p.ffn, num_layers=p.layers, cross_attn_norm=True, rope_max_seq_len=256,
+    )
+    nn.init.zeros_(model.proj_out.weight)
+    nn.init.zeros_(model.proj_out.bias)
+    return model
+
+
+def optimizers(nets: Iterable[nn.Module], schedule: Schedule, prefix: str = "") -> dict[str, torch.optim.Optimizer]:
+    """Muon for the matrices inside blocks (where its rate is set), AdamW for everything else."""
+    matrices, rest = [], []
+    for net in nets:
+        blocks = {id(q) for q in getattr(net, "blocks", nn.ModuleList()).parameters()}
+        for q in net.parameters():
+            if q.requires_grad:
+                (matrices if schedule.muon_lr and q.ndim == 2 and id(q) in blocks else rest).append(q)
+    made: dict[str, torch.optim.Optimizer] = {}
+    if matrices:
+        made[prefix + "muon"] = torch.optim.Muon(matrices, lr=schedule.muon_lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    made[prefix + "adamw"] = torch.optim.AdamW(rest, lr=schedule.lr, betas=schedule.betas, weight_decay=0.0, fused=True)
+    return made
+
+
+def latents_with_noise(z: Tensor, t: Tensor, rng: torch.Generator) -> Tensor:
+    """x_t with the clean first latent in frame 0."""
+    eps = torch.randn(z[:, :, 1:].shape, generator=rng).to(z.device)
+    s = t.view(-1, 1, 1, 1, 1)
+    return torch.cat([z[:, :, :1], (1 - s) * z[:, :, 1:] + s * eps], dim=2)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Whole clips of test scenes. video uint8 `[B, T, H, W, 3]`, latents and control `[B, C, F, h, w]`, text `[B, L, D]`, masks per clip."""
+
+    video: Tensor
+    latents: Tensor
+    control: Tensor
+    maps: Tensor
+    text: Tensor
+    empty: Tensor
+    masks: tuple[np.ndarray, ...]
+
+
+def held_out(p: Preset, codec: PatchCodec, text: Tensor, condition: str, clips: int) -> HeldOut:
+    """The first `clips` test scenes; `text` holds their token states and, last, the empty prompt's."""
+    rendered = [render(scene(p, i, "test"), p.size) for i in range(clips)]
+    video = torch.from_numpy(np.stack([r.video for r in rendered]))
+    maps = torch.from_numpy(np.stack([colour_maps(r.masks, r.boxes, r.visible, condition) for r in rendered]))
+    return HeldOut(
+        video, to_latents(codec, video), to_latents(codec, maps), maps, text[:clips].float(), text[-1:].float().expand(clips, -1, -1),
+        tuple(r.masks for r in rendered),
+    )
+
+
+def sheet(path: Path, rows: Iterable[Tensor], frames: int = 8) -> None:
+    """A contact sheet: each row uint8 `[T, H, W, 3]`, `frames` of it side by side, doubled."""
+    picked = [np.concatenate(list(r[np.linspace(0, len(r) - 1, frames).astype(int)].numpy()), axis=1) for r in rows]
+    write_png(path, np.concatenate(picked, axis=0).repeat(2, 0).repeat(2, 1))
+
+
+def psnr(video: Tensor, target: Tensor) -> float:
+    """PSNR (dB) of uint8 `[..., T, H, W, 3]`, frame 0 left out."""
+    error = (video.float() - target.float())[..., 1:, :, :, :].square().mean()
+    return float(10 * torch.log10(255.0**2 / error))
+
+
+def sharpness(video: Tensor, masks: np.ndarray) -> float:
+    """Mean |Laplacian| inside the given masks, of 255: what blur takes away."""
+    x = video.float().mean(-1)
+    lap = (4 * x[:, 1:-1, 1:-1] - x[:, :-2, 1:-1] - x[:, 2:, 1:-1] - x[:, 1:-1, :-2] - x[:, 1:-1, 2:]).abs()
+    inside = torch.from_numpy(masks.any(0))[:, 1:-1, 1:-1]
+    return float(lap[1:][inside[1:]].mean())
+
+
+def update(loss: Tensor, optims: dict[str, torch.optim.Optimizer], nets: Iterable[nn.Module], clip: float, name: str = "loss") -> dict[str, float]:
+    """Backward, clip, step. Returns the loss and the gradient norm before clipping."""
+    parameters = [q for net in nets for q in net.parameters() if q.requires_grad]
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
+    for o in optims.values():
+        o.step()
+        o.zero_grad(set_to_none=True)
+    return {name: float(loss.detach()), f"{name}_gradient": float(norm)}

@@ -1,0 +1,45 @@
+"""Losses that stages share, in the paper's symbols."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flashmotion.networks.codec import to_pixels
+from flashmotion.presets.schema import Preset
+
+
+def x0_loss(preset: Preset, codec: nn.Module, x0_hat: Tensor, x0: Tensor, t: Tensor, weight: Tensor) -> Tensor:
+    """Flow-matching loss in x0 form: || x0_hat - x0 ||^2 / max(t, floor), frame 0 left out, plus the same of spatial differences.
+
+    The v loss is this with 1 / t^2; at nano scale that starves high noise, where composition is decided. The second
+    term sees what squares of latents do not: edges across patch borders.
+
+    Args:
+        x0_hat, x0: latents `[B, C, F, h, w]`.
+        t: `[B]`.
+        weight: `[B, F, h, w]`, known from the condition alone.
+    """
+    scale = 1 / t.clamp(min=preset.low_noise_floor)
+    error = (x0_hat - x0)[:, :, 1:].float()
+    loss = ((error.square().mean(1) * weight[:, 1:]).mean((1, 2, 3)) * scale).mean()
+    if preset.gradient_loss:
+        whole = (x0_hat - x0).float()
+        pixels = to_pixels(codec, whole) - to_pixels(codec, torch.zeros_like(whole))  # linear codec: the decoded error
+        w = F.interpolate(weight.float(), scale_factor=float(preset.patch), mode="nearest")[:, 1:].repeat_interleave(4, 1)
+        e = pixels[:, :, 1:]
+        dx, dy = e.diff(dim=4).square().mean(1), e.diff(dim=3).square().mean(1)
+        both = (dx * w[..., 1:]).mean((1, 2, 3)) + (dy * w[:, :, 1:]).mean((1, 2, 3))
+        loss = loss + preset.gradient_loss * (both * scale).mean()
+    return loss
+
+
+def softplus_generator(fake: Tensor) -> Tensor:
+    """L_G = E[softplus(-D(x_fake))] (non-saturating; the paper's L_G with f = softplus)."""
+    return F.softplus(-fake).mean()
+
+
+def softplus_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """L_D = E[softplus(-D(x_real)) + softplus(D(x_fake))]."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()

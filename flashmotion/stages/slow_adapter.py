@@ -1,0 +1,90 @@
+"""Stage 1, SlowAdapter (the paper, section 3.2): an adapter on the frozen slow generator, masks first, then boxes.
+
+L = || x0_hat(x_t, t, first frame, prompt, trajectory) - x0 ||^2; whether a batch shows masks or boxes is the data's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from diffusers import WanTransformer3DModel
+from torch import Tensor, nn
+
+from flashmotion import flow, weights
+from flashmotion.networks.adapters.controlnet import ControlNetAdapter
+from flashmotion.networks.codec import PatchCodec, to_latents, to_video
+from flashmotion.networks.generator import Request, embed, predict_x0
+from flashmotion.presets.schema import Preset
+from flashmotion.sampling import denoiser, few_step, multi_step, start
+from flashmotion.stages import common
+from flashmotion.stages.losses import x0_loss
+from flashmotion.training.data import Batch
+from flashmotion.training.precision import autocast
+
+
+class SlowAdapter:
+    """Trains the adapter; the generator is loaded and frozen."""
+
+    name = "slow-adapter"
+    averaged = ("adapter",)
+
+    def __init__(self, preset: Preset, codec: PatchCodec, dtype: torch.dtype, test_text: Tensor, clips: int = 6, generator: WanTransformer3DModel | None = None) -> None:
+        self.preset, self.codec, self.dtype = preset, codec, dtype
+        loaded = generator if generator is not None else weights.load(WanTransformer3DModel, preset.name, "slow-generator")
+        self.generator = loaded.requires_grad_(False).eval()
+        self.adapter = ControlNetAdapter.of(self.generator, preset.channels)
+        self.nets = {"adapter": self.adapter}
+        self.optimizers = common.optimizers([self.adapter], preset.slow_adapter)
+        self.held = {c: common.held_out(preset, codec, test_text, c, clips) for c in ("masks", "boxes")}
+        self.boxes_from = int(preset.slow_adapter.steps * preset.mask_share)
+
+    def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        p = self.preset
+        z, control = to_latents(self.codec, batch.video), to_latents(self.codec, batch.maps)
+        t = flow.training_times(len(z), p.train_shift, 0.15, rng)
+        request = Request(common.latents_with_noise(z, t, rng), t, batch.text.float(), batch.frames)
+        with autocast(self.dtype):
+            embedded = embed(self.generator, request)
+            x0 = predict_x0(self.generator, request, self.adapter(control, embedded), embedded=embedded)
+        loss = x0_loss(p, self.codec, x0, z, t, batch.weight)
+        return common.update(loss, self.optimizers, [self.adapter], p.slow_adapter.clip)
+
+    @torch.no_grad()
+    def validate(self, averages: Mapping[str, nn.Module], folder: Path, step: int) -> dict[str, float]:
+        held = self.held["masks" if step <= self.boxes_from else "boxes"]
+        return sample_report(self.preset, self.codec, self.dtype, self.generator, averages["adapter"], held, folder / f"sheet-{step:06d}.png")
+
+    def products(self, averages: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+        """Shipped parts by name."""
+        return {"slow-adapter": averages["adapter"]}
+
+
+@torch.no_grad()
+def sample_report(
+    p: Preset, codec: PatchCodec, dtype: torch.dtype, generator: WanTransformer3DModel, adapter: nn.Module | None, held: common.HeldOut, path: Path,
+    clips: int = 3,
+) -> dict[str, float]:
+    """PSNR and sharpness of objects of whole held-out clips in 1, 4 and 20 steps, and a contact sheet (truth, 20 steps, 4 steps)."""
+    frames = torch.arange(held.latents.shape[2])
+    first, out, shown = held.latents[:clips, :, :1], {}, {}
+    with autocast(dtype):
+        model = denoiser(generator, held.text[:clips], frames, adapter, held.control[:clips] if adapter is not None else None)
+        for steps in (1, 4, 20):
+            rng = torch.Generator().manual_seed(0)
+            x = start(first, len(frames), rng)
+            if steps == 20:
+                z = multi_step(model, x, flow.sampling_times(20, p.sample_shift))
+            else:
+                z = few_step(model, x, p.few_steps[:steps], rng)
+            video = to_video(codec, z)
+            shown[steps] = video
+            out[f"psnr_{steps}step"] = common.psnr(video, held.video[:clips])
+            out[f"sharpness_{steps}step"] = sum(common.sharpness(v, m) for v, m in zip(video, held.masks, strict=False)) / clips
+    out["sharpness_truth"] = sum(common.sharpness(v, m) for v, m in zip(held.video[:clips], held.masks, strict=False)) / clips
+    rows = []
+    for i in range(clips):
+        rows += [held.video[i], held.maps[i], shown[20][i], shown[4][i]]
+    common.sheet(path, rows)
+    return out

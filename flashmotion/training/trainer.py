@@ -1,0 +1,195 @@
+"""The training loop. It knows steps, checkpoints, averages and logs, and no method.
+
+Everything random in step k is drawn from a generator seeded with (seed, k), and batches are a function of (seed, k): a
+run that was killed anywhere and resumed ends bit-equal to one that was not.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from flashbench.errors import InputError
+from flashbench.files.atomic import replacing, write_json
+from flashmotion.presets.schema import Schedule
+
+
+class Stage(Protocol):
+    """One method. `nets`: what it trains; `optimizers`: with their full rates; `averaged`: the nets whose moving average is the product."""
+
+    name: str
+    nets: Mapping[str, nn.Module]
+    averaged: tuple[str, ...]
+    optimizers: Mapping[str, torch.optim.Optimizer]
+
+    def step(self, step: int, batch: Any, rng: torch.Generator) -> dict[str, float]:
+        """One update, optimizers included; returns losses by name."""
+        ...
+
+    def validate(self, averages: Mapping[str, nn.Module], folder: Path, step: int) -> dict[str, float]:
+        """Metrics on held-out scenes and a sheet of samples in `folder`."""
+        ...
+
+
+def rate(schedule: Schedule, step: int) -> float:
+    """Learning rate factor: warm-up, constant, linear to zero."""
+    warm = min(1.0, (step + 1) / max(schedule.warmup, 1))
+    start = schedule.hold * schedule.steps
+    return warm * min(1.0, max(0.0, (schedule.steps - step) / max(schedule.steps - start, 1)))
+
+
+class Trainer:
+    """Runs a stage in a folder: checkpoint.pt, log.csv, validation.csv, curve.png, sheet-STEP.png."""
+
+    def __init__(self, stage: Stage, schedule: Schedule, folder: Path, seed: int, config: dict[str, Any], save_every: int = 200, validate_every: int = 500) -> None:
+        self.stage, self.schedule, self.folder, self.seed, self.config = stage, schedule, folder, seed, config
+        self.save_every, self.validate_every = save_every, validate_every
+        self.done, self.seconds = 0, 0.0
+        self.full = {k: [g["lr"] for g in o.param_groups] for k, o in stage.optimizers.items()}
+        import copy
+
+        self.averages = {k: copy.deepcopy(stage.nets[k]).requires_grad_(False).eval() for k in stage.averaged}
+        folder.mkdir(parents=True, exist_ok=True)
+        self._resume()
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    def _resume(self) -> None:
+        if not self.checkpoint.exists():
+            write_json(self.folder / "config.json", self.config)
+            return
+        try:
+            state = torch.load(self.checkpoint, weights_only=True)
+        except Exception as error:
+            raise InputError(self.checkpoint, f"cannot be read ({type(error).__name__})", "delete it to start this stage anew") from error
+        for k, net in self.stage.nets.items():
+            net.load_state_dict(state["nets"][k])
+        for k, net in self.averages.items():
+            net.load_state_dict(state["averages"][k])
+        for k, o in self.stage.optimizers.items():
+            o.load_state_dict(state["optimizers"][k])
+        self.done, self.seconds = int(state["step"]), float(state["seconds"])
+        for name in ("log.csv", "validation.csv"):
+            _keep_until(self.folder / name, self.done)
+
+    def save(self) -> None:
+        """Writes the checkpoint atomically."""
+        state = {
+            "step": self.done, "seconds": self.seconds,
+            "nets": {k: n.state_dict() for k, n in self.stage.nets.items()},
+            "averages": {k: n.state_dict() for k, n in self.averages.items()},
+            "optimizers": {k: o.state_dict() for k, o in self.stage.optimizers.items()},
+        }
+        with replacing(self.checkpoint) as temporary:
+            torch.save(state, temporary)
+
+    def _average(self) -> None:
+        decay = min(self.schedule.ema, (1 + self.done) / (10 + self.done))
+        for k, average in self.averages.items():
+            with torch.no_grad():
+                ours, theirs = list(average.parameters()), list(self.stage.nets[k].parameters())
+                torch._foreach_lerp_(ours, theirs, 1 - decay)
+
+    def run(self, batches: Iterable[Any], minutes: float | None = None) -> bool:
+        """Trains until the schedule ends or `minutes` are over. Returns True when the schedule is complete."""
+        started = last = time.monotonic()
+        for batch in batches:
+            if self.done >= self.schedule.steps:
+                break
+            for k, o in self.stage.optimizers.items():
+                for group, full in zip(o.param_groups, self.full[k], strict=True):
+                    group["lr"] = full * rate(self.schedule, self.done)
+            rng = torch.Generator().manual_seed((self.seed << 32) + self.done)
+            losses = self.stage.step(self.done, batch, rng)
+            self.done += 1
+            self._average()
+            now = time.monotonic()
+            self.seconds += now - last
+            last = now
+            self._log(losses)
+            over = minutes is not None and now - started > 60 * minutes
+            if self.done % self.save_every == 0 or over or self.done == self.schedule.steps:
+                self.save()
+            if self.done % self.validate_every == 0 or self.done == self.schedule.steps:
+                self._validate()
+                last = time.monotonic()
+            if over:
+                break
+        return self.done >= self.schedule.steps
+
+    def _log(self, losses: dict[str, float]) -> None:
+        bad = [k for k, v in losses.items() if v != v]
+        if bad:
+            raise InputError(self.folder, f"{bad[0]} is NaN at step {self.done}", "resume with a lower learning rate")
+        _append(self.folder / "log.csv", {"step": self.done, "seconds": round(self.seconds, 2), **losses})
+        if self.done % 20 == 0:
+            left = self.seconds / self.done * (self.schedule.steps - self.done)
+            words = "  ".join(f"{k} {v:.4f}" for k, v in losses.items())
+            print(f"{self.stage.name} {self.done}/{self.schedule.steps}  {words}  {left / 60:.1f} min left", file=sys.stderr, flush=True)
+
+    def _validate(self) -> None:
+        values = self.stage.validate(self.averages, self.folder, self.done)
+        _append(self.folder / "validation.csv", {"step": self.done, "seconds": round(self.seconds, 2), **values})
+        print(f"{self.stage.name} {self.done} validation  " + json.dumps({k: round(v, 4) for k, v in values.items()}), file=sys.stderr, flush=True)
+        curve(self.folder)
+
+
+def _append(path: Path, row: dict[str, float]) -> None:
+    """Appends a row; a file with other columns is given the union of both."""
+    rows: list[dict[str, Any]] = []
+    if path.exists():
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            if list(reader.fieldnames or ()) != list(row):
+                rows = list(reader)
+            else:
+                with path.open("a", newline="") as out:
+                    csv.DictWriter(out, list(row)).writerow(row)
+                return
+    names = list(dict.fromkeys([*(rows[0] if rows else {}), *row]))
+    with replacing(path) as temporary, Path(temporary).open("w", newline="") as out:
+        writer = csv.DictWriter(out, names, restval="")
+        writer.writeheader()
+        writer.writerows([*rows, row])
+
+
+def _keep_until(path: Path, step: int) -> None:
+    """Drops rows that a resumed run will write again."""
+    if not path.exists():
+        return
+    lines = path.read_text().splitlines()
+    kept = [lines[0], *(line for line in lines[1:] if line and int(line.split(",", 1)[0]) <= step)]
+    with replacing(path) as temporary:
+        Path(temporary).write_text("\n".join(kept) + "\n")
+
+
+def curve(folder: Path) -> None:
+    """Draws log.csv and validation.csv into curve.png."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import pandas as pd
+
+    tables = [pd.read_csv(folder / n) for n in ("log.csv", "validation.csv") if (folder / n).exists()]
+    panels = [(t, c) for t in tables for c in t.columns if c not in ("step", "seconds")]
+    figure, axes = plt.subplots(len(panels), 1, figsize=(7, 2.2 * len(panels)), squeeze=False)
+    for (table, column), axis in zip(panels, axes[:, 0], strict=True):
+        smooth = table[column].rolling(max(1, len(table) // 100), min_periods=1).mean()
+        axis.plot(table["step"], smooth)
+        axis.set_ylabel(column)
+    axes[-1, 0].set_xlabel("step")
+    figure.tight_layout()
+    with replacing(folder / "curve.png") as temporary:
+        figure.savefig(temporary, format="png", dpi=80)
+    plt.close(figure)

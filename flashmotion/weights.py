@@ -1,0 +1,46 @@
+"""Where shipped weights lie, and their manifests: what made a file, and its hash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from flashbench.errors import InputError
+from flashbench.files.atomic import read_json, sha256_file, write_json
+
+ROOT = Path(__file__).parent / "weights"
+FILE = "diffusion_pytorch_model.safetensors"
+
+
+def folder(preset: str, part: str) -> Path:
+    """Folder of one network, such as `nano`, `slow-adapter`."""
+    return ROOT / preset / part
+
+
+def export(net: nn.Module, preset: str, part: str, made: dict[str, Any], dtype: torch.dtype = torch.bfloat16) -> Path:
+    """Saves a network in diffusers' layout with a manifest of what made it. The network itself is left as it is."""
+    import copy
+
+    target = folder(preset, part)
+    copy.deepcopy(net).to(dtype).save_pretrained(target)
+    write_json(target / "manifest.json", {**made, "dtype": str(dtype).removeprefix("torch."), "sha256": sha256_file(target / FILE), "config_sha256": sha256_file(target / "config.json")})
+    return target
+
+
+def load(cls: Any, preset: str, part: str) -> Any:
+    """Loads a shipped network as float32, in eval mode, its hashes checked.
+
+    Raises:
+        InputError: the weights are missing or are not the ones that the manifest names.
+    """
+    source = folder(preset, part)
+    if not (source / FILE).exists():
+        raise InputError(source, "weights are missing", f"train them: flashmotion train (part {part}), or restore the file from the repository")
+    manifest = read_json(source / "manifest.json")
+    for name, key in ((FILE, "sha256"), ("config.json", "config_sha256")):
+        if sha256_file(source / name) != manifest[key]:
+            raise InputError(source / name, "its sha256 is not the manifest's", "restore the file from the repository, or export it again")
+    return cls.from_pretrained(source, torch_dtype=torch.float32, use_safetensors=True, local_files_only=True).eval()
