@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,20 +16,22 @@ from flashbench.cases.schema import Case
 from flashbench.tracking import occlusion, redetect
 from flashbench.tracking.protocol import ObjectTracks, Video
 from flashbench.tracking.similarity import F64, Pose, fit_similarity, join, modes, similar_part
-from flashbench.tracking.template import F32, Fit, Prior, Templates, align, blurred, build
+from flashbench.tracking.template import F32, Fit, Prior, Templates, align, build, read
+from flashbench.tracking.views import CELL, View, Views
 
 VERSION = 1
 U8 = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Settings:
     scale: int = 256
-    points: int = 40
+    points: int = 24
     samples: int = 240
-    window: int = 21
-    pyramid: int = 3
-    sigmas: tuple[float, ...] = (6.0, 2.5, 0.8)
+    window: int = 17
+    pyramid: int = 2
+    sigma: float = 1.5
     shift: float = 4.0
     turn: float = 0.08
     size: float = 0.03
@@ -36,8 +39,11 @@ class Settings:
     noise: float = 0.06
     match: float = 0.15
     found: float = 0.35
-    lost: float = 0.5
-    coast: int = 40
+    weak: float = 0.7
+    news: float = 0.1
+    news_weight: float = 0.3
+    turns: tuple[float, ...] = (-0.3, 0.0, 0.3)
+    sizes: tuple[float, ...] = (0.7, 1.0, 1.4)
 
 
 class LKTracker:
@@ -60,6 +66,14 @@ class LKTracker:
             cv2.setNumThreads(threads)
 
 
+class State(NamedTuple):
+    pose: Pose
+    velocity: F64  # [N, 2] px a frame
+    found: Bools  # [N]
+    score: F64  # [N]
+    share: F64  # [N]
+
+
 class _Run:
     def __init__(self, s: Settings, video: Video, case: Case) -> None:
         self.s = s
@@ -67,37 +81,24 @@ class _Run:
         self.case = case
         t, h, w = video.shape[:3]
         self.T, self.N = t, len(case.objects)
-        self.factor = s.scale / max(h, w)
-        self.size = (max(1, round(h * self.factor)), max(1, round(w * self.factor)))
+        self.views = Views(video, s.scale, s.sigma, s.match)
+        self.factor, self.size = self.views.factor, self.views.size
         self.raw = np.stack([o.masks[0] if o.masks is not None else np.zeros((h, w), bool) for o in case.objects])
-        self.soft = [self._up(m.astype(np.float32), cv2.INTER_LINEAR) for m in self.raw]
+        self.soft = [np.asarray(cv2.resize(m.astype(np.float32), (self.size[1], self.size[0]), interpolation=cv2.INTER_LINEAR)) for m in self.raw]
         self.soft = [np.asarray(cv2.GaussianBlur(m, (0, 0), self.factor * 0.4), np.float32) if self.factor > 1 else m for m in self.soft]
-        first = self._frame(0)
-        self.first_levels = blurred(first, s.sigmas)
-        self.tpl = build(self.first_levels, self.soft, max(1.0, self.factor), s.samples)
-        self.first_gray = self._gray(0)
+        self.first = self.views.at(0)
+        self.tpl = build(self.first.levels, self.soft, max(1.0, self.factor), s.samples)
+        self.exists = self.tpl.weight.sum(1) > 0
         self.lk_points = self._lk_points()
-        cell = 4.0
-        turns = (-0.3, 0.0, 0.3)
-        sizes = (0.7, 1.0, 1.4)
-        self.cell = cell
-        self.finders = [
-            redetect.build_finder(self.tpl.samples[i], self.tpl.weight[i], self.tpl.levels[-1].colours[i], cell, turns, sizes)
-            if self.tpl.weight[i].sum() > 0 else None
-            for i in range(self.N)
-        ]
+        self.finders: list[redetect.Finder | None] = [None] * self.N
+        self.searches = 0
 
-    def _up(self, image: npt.NDArray, how: int) -> npt.NDArray:
-        return np.asarray(cv2.resize(image, (self.size[1], self.size[0]), interpolation=how))
-
-    def _frame8(self, t: int) -> U8:
-        return self._up(self.video[t], cv2.INTER_CUBIC if self.factor > 1 else cv2.INTER_AREA)
-
-    def _frame(self, t: int) -> F32:
-        return self._frame8(t).astype(np.float32) / np.float32(255)
-
-    def _gray(self, t: int) -> U8:
-        return np.asarray(cv2.cvtColor(self._frame8(t), cv2.COLOR_RGB2GRAY))
+    def _finder(self, i):
+        if self.finders[i] is None:
+            s = self.s
+            self.finders[i] = redetect.build_finder(
+                self.tpl.samples[i], self.tpl.weight[i], self.tpl.levels[-1].colours[i], self.first.ground.shape, s.turns, s.sizes)
+        return self.finders[i]
 
     def _lk_points(self) -> tuple[F64, F64]:
         """[N, P, 2] relative to middle, weight [N, P]."""
@@ -106,7 +107,7 @@ class _Run:
         wt = np.zeros((self.N, s.points))
         for i in range(self.N):
             m = (self.soft[i] > 0.5).astype(np.uint8)
-            got = cv2.goodFeaturesToTrack(self.first_gray, s.points // 2, 0.02, self.factor, mask=m, blockSize=5)
+            got = cv2.goodFeaturesToTrack(self.first.gray, s.points // 2, 0.02, self.factor, mask=m, blockSize=5)
             a = np.zeros((0, 2)) if got is None else got.reshape(-1, 2).astype(np.float64)
             grid = self.tpl.samples[i][self.tpl.weight[i] > 0] + self.tpl.middle[i]
             k = s.points - len(a)
@@ -118,109 +119,163 @@ class _Run:
         return pts, wt
 
     def run(self) -> ObjectTracks:
-        s, N, T = self.s, self.N, self.T
-        pose = Pose(np.tile(np.eye(2), (N, 1, 1)), self.tpl.middle.copy())
-        velocity = np.zeros((N, 2))
+        N, T = self.N, self.T
+        state = State(Pose(np.tile(np.eye(2), (N, 1, 1)), self.tpl.middle.copy()), np.zeros((N, 2)), self.exists.copy(), np.ones(N), np.ones(N))
+        self.states = [state]
         E = np.zeros((N, N))
-        front = np.full((N, N), 0.5)
-        found = self.tpl.weight.sum(1) > 0
-        exists = found.copy()
-        prev_gray = self.first_gray
-        out_pose = [pose]
-        out_found = [found.copy()]
-        fronts = []
-        self.log = []
-        lost_for = np.zeros(N, int)
-        scores = [np.ones(N)]
+        self.ev = np.zeros((T, N, N))
+        view = self.first
         for t in range(1, T):
-            frame8 = self._frame8(t)
-            levels = blurred(frame8.astype(np.float32) / np.float32(255), s.sigmas)
-            gray = np.asarray(cv2.cvtColor(frame8, cv2.COLOR_RGB2GRAY))
-            lk, lk_share = self._flow(prev_gray, gray, pose, front)
-            lk_ok = (lk_share > 0.3) & found
-            coast = Pose(pose.matrix, pose.position + velocity)
-            lkp = Pose(lk.matrix @ pose.matrix, np.einsum("nij,nj->ni", lk.matrix, pose.position) + lk.position)
-            lkp = Pose(np.where(lk_ok[:, None, None], lkp.matrix, pose.matrix), np.where(lk_ok[:, None], lkp.position, coast.position))
-            cands = [(np.arange(N), lkp), (np.arange(N), coast)]
-            # global
-            for i in range(N):
-                if exists[i] and not found[i]:
-                    p, sh = redetect.search(self.finders[i], levels[1][2::4, 2::4], self.cell, s.match * 1.2, 3)
-                    cands.append((np.full(len(sh), i), p))
-            which = np.concatenate([c[0] for c in cands])
-            start = join([c[1] for c in cands])
-            order = self._unc(start, which, coast, front)
-            wild = np.arange(len(which)) >= 2 * N
-            prior = self._prior(start, which, coast, lost_for, wild)
-            fit = align(levels[0], self.tpl, 0, which, start, order, prior, 0.4, s.noise, 3)
-            fit = align(levels[1], self.tpl, 1, which, fit.pose, order, prior, 0.25, s.noise, 3)
-            sc, sh = self._score(fit, which, order)
-            sc = sc - 0.05 * wild
-            best = np.array([np.nonzero(which == i)[0][np.argmax(sc[which == i])] for i in range(N)])
-            mid = fit.pose.take(best)
-            prior_b = Prior(prior.pose.take(best), prior.shift[best], prior.turn[best], prior.size[best], prior.stretch)
-            seen = occlusion.uncovered(self.tpl, self.soft, mid, front)
-            fit = align(levels[2], self.tpl, 2, np.arange(N), mid, seen, prior_b, s.match, s.noise, 4)
-            sc, sh = self._score(fit, np.arange(N), seen)
-            ok = exists & (sc > s.found) & (sh > 0.03)
-            jumped = wild[best]
-            new_velocity = fit.pose.position - pose.position
-            fresh = found & ok & ~jumped
-            velocity = np.where(fresh[:, None], 0.6 * velocity + 0.4 * new_velocity, np.where(ok[:, None], 0 * velocity, velocity * 0.97))
-            new = Pose(np.where(ok[:, None, None], fit.pose.matrix, pose.matrix), np.where(ok[:, None], fit.pose.position, coast.position))
-            lost_for = np.where(ok, 0, lost_for + 1)
-            pose, found = new, ok
-            ev = occlusion.evidence(self.tpl, self.soft, self.first_levels[2], levels[2], pose, 0.3)
-            both = found[:, None] & found[None]
-            E = np.clip(0.95 * E + np.clip(ev, -5, 5) * both, -20, 20)
+            new = self.views.at(t)
             front = 1 / (1 + np.exp(-E / 2))
-            out_pose.append(pose)
-            out_found.append(found.copy())
-            scores.append(sc)
-            fronts.append(front)
-            prev_gray = gray
-        self.poses, self.founds = out_pose, np.stack(out_found, 1)
-        self.fronts = [fronts[0], *fronts]
-        self.scores = np.stack(scores, 1)
+            state = self._step(view, new, state, front, t)
+            self.states.append(state)
+            self.ev[t] = self._evidence(new, state)
+            E = np.clip(0.95 * E + self.ev[t], -20, 20)
+            view = new
+        self._order()
+        self._back()
         return self._collect()
 
-    def _unc(self, start: Pose, which, coast: Pose, front) -> F64:
+    def _evidence(self, view, state):
+        ev = occlusion.evidence(self.tpl, self.soft, self.first.levels[-1], view.levels[-1], state.pose, 0.3)
+        return np.clip(ev, -5, 5) * (state.found[:, None] & state.found[None])
+
+    def _order(self):
+        """Evidence of the past and the future together."""
+        past, future = np.zeros_like(self.ev), np.zeros_like(self.ev)
+        acc = np.zeros_like(self.ev[0])
+        for t in range(self.T):
+            acc = np.clip(0.95 * acc + self.ev[t], -20, 20); past[t] = acc
+        acc = np.zeros_like(self.ev[0])
+        for t in range(self.T - 1, -1, -1):
+            acc = np.clip(0.95 * acc + self.ev[t], -20, 20); future[t] = acc
+        self.fronts = 1 / (1 + np.exp(-(past + future - self.ev) / 2))
+
+    def _step(self, view: View, new: View, state: State, front, t) -> State:
+        s, N = self.s, self.N
+        pose, velocity, found = state.pose, state.velocity, state.found
+        lk, lk_share = self._flow(view.gray, new.gray, pose)
+        lk_ok = (lk_share > 0.3) & found
+        coast = Pose(pose.matrix, pose.position + velocity)
+        flow = Pose(lk.matrix @ pose.matrix, np.einsum("nij,nj->ni", lk.matrix, pose.position) + lk.position)
+        flow = Pose(np.where(lk_ok[:, None, None], flow.matrix, pose.matrix), np.where(lk_ok[:, None], flow.position, coast.position))
+        covers = occlusion.covers(self.soft, self.tpl, coast, front, found, self.size)
+        everyone = np.arange(N)
+        fit, score, share, ground = self._try(new, np.tile(everyone, 2), join(flow, coast), np.zeros(2 * N, bool), covers)
+        which = np.tile(everyone, 2)
+        need = self.exists & (~found | (score.reshape(2, N).max(0) < s.weak) & ((t + everyone) % 3 == 0) & (share.reshape(2, N).max(0) > 0.2))
+        cands = [(i, redetect.search(self._finder(i), new, None if covers[i] is None else covers[i][::2, ::2], s.match, 3)) for i in everyone[need]]
+        wild = np.zeros(2 * N, bool)
+        if sum(len(p.position) for _, p in cands):
+            self.searches += len(cands)
+            w2 = np.concatenate([np.full(len(p.position), i) for i, p in cands]).astype(np.int64)
+            f2, sc2, sh2, g2 = self._try(new, w2, join(*(p for _, p in cands)), np.ones(len(w2), bool), covers)
+            ok2 = (g2 > s.news) & (sh2 > 0.25)
+            sc2 = np.where(ok2, sc2 - 0.05, -1)
+            fit = Fit(join(fit.pose, f2.pose), np.concatenate([fit.match, f2.match]), np.concatenate([fit.at, f2.at]))
+            score, share, ground = np.concatenate([score, sc2]), np.concatenate([share, sh2]), np.concatenate([ground, g2])
+            which, wild = np.concatenate([which, w2]), np.concatenate([wild, np.ones(len(w2), bool)])
+        best = np.array([np.nonzero(which == i)[0][np.argmax((score)[which == i])] for i in range(N)])
+        mid = fit.pose.take(best)
+        covers = occlusion.covers(self.soft, self.tpl, mid, front, score[best] > s.found, self.size)
+        fit, score, share, ground = self._finish(new, everyone, mid, wild[best], covers)
+        ok = self.exists & (score > s.found) & (share > 0.03)
+        new_velocity = fit.pose.position - pose.position
+        fresh = found & ok & ~wild[best]
+        velocity = np.where(fresh[:, None], 0.6 * velocity + 0.4 * new_velocity, np.where(ok[:, None], 0 * velocity, velocity * 0.97))
+        pose = Pose(np.where(ok[:, None, None], fit.pose.matrix, pose.matrix), np.where(ok[:, None], fit.pose.position, coast.position))
+        return State(pose, velocity, ok, score, share)
+
+    def _seen(self, which, start: Pose, covers):
         at = start.carry(self.tpl.samples[which])
         out = np.ones(at.shape[:2])
-        pairs = occlusion.overlapping(self.tpl, coast)
         for c, i in enumerate(which):
-            for (a, j) in pairs:
-                if a == i and front[j, i] > 0.02:
-                    out[c] *= 1 - front[j, i] * occlusion.inside(self.soft, self.tpl.middle, coast, j, at[c])
+            if covers[i] is not None:
+                out[c] = read(covers[i], (at[c] + 0.5) / 2 - 0.5)[:, 0]
         return out
 
-    def _prior(self, start: Pose, which, coast: Pose, lost_for, wild) -> Prior:
+    def _try(self, view: View, which, start: Pose, wild, covers):
         s = self.s
-        pose = Pose(start.matrix, start.position)
-        grow = np.where(wild, 3.0, 1.0)
-        return Prior(pose, np.where(wild, 12.0, s.shift) * np.ones(len(which)), s.turn * grow, s.size * grow * 1.5, s.stretch)
+        seen = self._seen(which, start, covers)
+        prior = self._prior(start, wild)
+        fit = align(view.levels[1], self.tpl, 1, which, start, seen, prior, 0.3, s.noise, 4)
+        fit = align(view.levels[1], self.tpl, 1, which, fit.pose, seen, prior, s.match, s.noise, 2)
+        return fit, *self._score(view, fit, which, seen)
 
-    def _score(self, fit: Fit, which, seen):
+    def _finish(self, view: View, which, start: Pose, wild, covers):
+        s = self.s
+        seen = self._seen(which, start, covers)
+        fit = align(view.levels[1], self.tpl, 1, which, start, seen, self._prior(start, wild), s.match, s.noise, 4)
+        return fit, *self._score(view, fit, which, seen)
+
+    def _prior(self, start: Pose, wild) -> Prior:
+        s = self.s
+        grow = np.where(wild, 3.0, 1.0)
+        return Prior(start, np.where(wild, 12.0, s.shift), s.turn * grow, s.size * grow * 1.5, s.stretch)
+
+    def _score(self, view: View, fit: Fit, which, seen):
         mass = self.tpl.weight[which] * seen
         h, w = self.size
         ins = (fit.at[..., 0] > -0.5) & (fit.at[..., 1] > -0.5) & (fit.at[..., 0] < w - 0.5) & (fit.at[..., 1] < h - 0.5)
         mass = mass * ins
-        tot = mass.sum(1)
-        return (mass * fit.match).sum(1) / np.maximum(tot, 1.0), tot / np.maximum(self.tpl.weight[which].sum(1), 1e-9)
+        tot = np.maximum(mass.sum(1), 1.0)
+        m = (mass * fit.match).sum(1) / tot
+        g = (mass * (fit.match - read(view.ground, (fit.at + 0.5) / CELL - 0.5)[..., 0])).sum(1) / tot
+        return m + self.s.news_weight * g, mass.sum(1) / np.maximum(self.tpl.weight[which].sum(1), 1e-9), g
 
-    def _flow(self, prev, gray, pose: Pose, front):
+    def _back(self):
+        """Fills gaps from their far ends."""
+        s, N, T = self.s, self.N, self.T
+        active = np.zeros(N, bool)
+        for t in range(T - 2, 0, -1):
+            later, here = self.states[t + 1], self.states[t]
+            weak = self.exists & later.found & (~here.found | (here.score < s.weak))
+            if not weak.any():
+                continue
+            idx = np.nonzero(weak)[0]
+            view, new = self.views.at(t + 1), self.views.at(t)
+            after = self.states[min(t + 2, T - 1)]
+            vel = np.where((after.found & later.found)[:, None], later.pose.position - after.pose.position, 0.0)
+            lk, lk_share = self._flow(view.gray, new.gray, later.pose)
+            flow = Pose(lk.matrix @ later.pose.matrix, np.einsum("nij,nj->ni", lk.matrix, later.pose.position) + lk.position)
+            coast = Pose(later.pose.matrix, later.pose.position + vel)
+            ok = lk_share > 0.3
+            flow = Pose(np.where(ok[:, None, None], flow.matrix, coast.matrix), np.where(ok[:, None], flow.position, coast.position))
+            current = Pose(np.where(here.found[:, None, None], here.pose.matrix, coast.matrix), np.where(here.found[:, None], here.pose.position, coast.position))
+            front = self.fronts[t]
+            covers = occlusion.covers(self.soft, self.tpl, current, front, self.exists, self.size)
+            which = np.tile(idx, 2)
+            start = join(flow.take(idx), coast.take(idx))
+            fit, score, share, g = self._try(new, which, start, np.zeros(len(which), bool), covers)
+            k = len(idx)
+            pick = np.where(score[:k] >= score[k:], np.arange(k), np.arange(k) + k)
+            fit, score, share, g = self._finish(new, idx, fit.pose.take(pick), np.zeros(k, bool), covers)
+            seen = self._seen(idx, here.pose.take(idx), covers)
+            old = align(new.levels[1], self.tpl, 1, idx, here.pose.take(idx), seen, self._prior(here.pose.take(idx), np.zeros(k, bool)), s.match, s.noise, 0)
+            old_score = np.where(here.found[idx], self._score(new, old, idx, seen)[0], -1)
+            use = (score > s.found) & (share > 0.03) & (score > old_score + 0.03)
+            take = np.zeros(N, bool); take[idx[use]] = True
+            full = Pose(here.pose.matrix.copy(), here.pose.position.copy())
+            full.matrix[idx[use]], full.position[idx[use]] = fit.pose.matrix[use], fit.pose.position[use]
+            sc, sh = here.score.copy(), here.share.copy()
+            sc[idx[use]], sh[idx[use]] = score[use], share[use]
+            self.states[t] = State(full, here.velocity, here.found | take, sc, sh)
+            self.filled = getattr(self, "filled", 0) + int(use.sum())
+
+    def _flow(self, prev, gray, pose: Pose):
         s = self.s
         rel, wt = self.lk_points
         at = pose.carry(rel)
         h, w = self.size
         p0 = np.ascontiguousarray(at.reshape(-1, 1, 2), np.float32)
-        crit = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.03)
+        crit = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 12, 0.03)
         p1, ok1, _ = cv2.calcOpticalFlowPyrLK(prev, gray, p0, None, winSize=(s.window, s.window), maxLevel=s.pyramid, criteria=crit)
         p2, ok2, _ = cv2.calcOpticalFlowPyrLK(gray, prev, p1, None, winSize=(s.window, s.window), maxLevel=s.pyramid, criteria=crit)
         back = np.linalg.norm((p2 - p0).reshape(self.N, -1, 2), axis=-1)
         inn = (at[..., 0] > 0) & (at[..., 1] > 0) & (at[..., 0] < w - 1) & (at[..., 1] < h - 1)
         good = (back < 1.0) & (ok1.reshape(self.N, -1) > 0) & (ok2.reshape(self.N, -1) > 0) & inn
-        return fit_similarity(at, p1.reshape(self.N, -1, 2).astype(np.float64), wt * good, 2.0)
+        return fit_similarity(at, p1.reshape(self.N, -1, 2).astype(np.float64), (wt > 0) & good, 2.0)
 
     def _collect(self) -> ObjectTracks:
         N, T, f = self.N, self.T, self.factor
@@ -238,21 +293,21 @@ class _Run:
         points = np.zeros((N, P, T, 2), np.float32)
         pv = np.zeros((N, P, T), bool)
         for t in range(T):
-            pose = self.poses[t]
+            pose = self.states[t].pose
             centres[:, t] = ((pose.carry(rel)[:, 0] + 0.5) / f - 0.5)
             at = pose.carry(q)
             points[:, :, t] = (at + 0.5) / f - 0.5
-            masks[:, t] = self.raw if t == 0 else occlusion.modal_masks(self.soft, self.tpl.middle, pose, self.fronts[t], self.founds[:, t], (h, w), f)
+            masks[:, t] = self.raw if t == 0 else occlusion.modal_masks(self.soft, self.tpl.middle, pose, self.fronts[t], self.states[t].found, (h, w), f)
             seen = occlusion.inside
             for i in range(N):
                 cov = np.zeros(P)
                 for j in range(N):
-                    if j != i and self.founds[j, t] and self.fronts[t][j, i] > 0.5:
+                    if j != i and self.states[t].found[j] and self.fronts[t][j, i] > 0.5:
                         cov = np.maximum(cov, seen(self.soft, self.tpl.middle, pose, j, at[i]))
                 px = points[i, :, t]
                 inn = (px[:, 0] > -0.5) & (px[:, 1] > -0.5) & (px[:, 0] < w - 0.5) & (px[:, 1] < h - 0.5)
-                pv[i, :, t] = inn & (cov < 0.5) & self.founds[i, t]
-        visible = self.founds & masks.any((2, 3))
+                pv[i, :, t] = inn & (cov < 0.5) & self.states[t].found[i]
+        visible = np.stack([q.found for q in self.states], 1) & masks.any((2, 3))
         boxes = np.zeros((N, T, 4), np.float32)
         for i in range(N):
             ys, xs = np.nonzero(self.raw[i])
@@ -263,6 +318,6 @@ class _Run:
             hull = cv2.convexHull(corners.astype(np.float32)).reshape(-1, 2).astype(np.float64)
             hull = (hull + 0.5) * f - 0.5 - self.tpl.middle[i]
             for t in range(T):
-                at = (self.poses[t].take(np.array([i])).carry(hull[None])[0] + 0.5) / f - 0.5
+                at = (self.states[t].pose.take(np.array([i])).carry(hull[None])[0] + 0.5) / f - 0.5
                 boxes[i, t] = [*at.min(0), *at.max(0)]
         return ObjectTracks(centres, visible, masks, boxes, points, pv)

@@ -37,6 +37,34 @@ def uncovered(templates: Templates, masks: list[F32], pose: Pose, front: F64) ->
     return out
 
 
+def covers(masks: list[F32], templates: Templates, pose: Pose, front: F64, found: npt.NDArray[np.bool_], size: tuple[int, int]) -> list[F32 | None]:
+    """Where each object would be in view, at half the tracking scale, `[H / 2, W / 2]` in 0..1; None: everywhere.
+
+    Args:
+        front: `front[j, i]`, the probability that j is in front of i.
+    """
+    shape = size[1] // 2, size[0] // 2
+    out: list[F32 | None] = [None] * len(masks)
+    drawn: dict[int, F32] = {}
+    for i, j in overlapping(templates, pose):
+        if front[j, i] < 0.05 or not found[j]:
+            continue
+        if j not in drawn:
+            drawn[j] = carried(masks[j], templates.middle[j], pose.matrix[j], pose.position[j], shape, 2.0)
+        rest = 1 - np.float32(front[j, i]) * drawn[j]
+        out[i] = rest if out[i] is None else np.asarray(out[i] * rest)
+    return out
+
+
+def carried(mask: F32, middle: F64, matrix: F64, position: F64, shape: tuple[int, int], factor: float) -> F32:
+    """A frame-0 mask in a pose, drawn on a picture of `shape` (W, H) each of whose pixels is `factor` px here."""
+    inverse = np.linalg.inv(matrix)
+    # Pixel x of the picture lies at (x + 0.5) * factor - 0.5 here; from there back to frame 0.
+    shift = inverse @ ((0.5 * factor - 0.5) - position) + middle
+    warp = np.concatenate([inverse * factor, shift[:, None]], axis=1)
+    return np.asarray(cv2.warpAffine(mask, warp, shape, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP), np.float32)
+
+
 def evidence(templates: Templates, masks: list[F32], first: F32, image: F32, pose: Pose, cap: float) -> F64:
     """How much better j explains the frame than i where they overlap, `[N, N]` (j, i), in units of capped pixels.
 
@@ -70,11 +98,7 @@ def modal_masks(masks: list[F32], middle: F64, pose: Pose, front: F64, found: np
     height, width = size
     whole = np.zeros((len(masks), height, width), bool)
     for i, mask in enumerate(masks):
-        inverse = np.linalg.inv(pose.matrix[i])
-        # Pixel (x, y) of the video -> ((x + 0.5) * factor - 0.5) here -> frame 0.
-        shift = inverse @ ((0.5 * factor - 0.5) - pose.position[i]) + middle[i]
-        warp = np.concatenate([inverse * factor, shift[:, None]], axis=1)
-        soft = cv2.warpAffine(mask, warp, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        soft = carried(mask, middle[i], pose.matrix[i], pose.position[i], (width, height), factor)
         whole[i] = soft > 0.5
     out = whole & found[:, None, None]
     for i in range(len(masks)):

@@ -2,42 +2,55 @@
 
 A cut-out's samples are put into a few colour classes. A frame then has one match map a class (1 where its colour is the
 class's), and how well the object fits at every place is a sum of correlations of these maps with the classes' own shapes,
-for every turn and size. What hides parts of the object only takes their share away.
+for every turn and size. Pixels that something in front hides do not count; pixels that show the background count against.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+import scipy.fft
 
 from flashbench.tracking.similarity import F64, Pose
 from flashbench.tracking.template import F32
+from flashbench.tracking.views import CELL, View, closeness
 
 CLASSES = 6
+LEAST_SEEN = 0.2  # share of an object that must be in view for a place to count
+Labels = npt.NDArray[np.int64]
 
 
 class Finder(NamedTuple):
-    """One object: `colours` `[M, 3]` of its classes; `kernels[v][m]`, one float32 kernel a class for each of V `matrices`."""
+    """What the search for one object needs.
+
+    Attributes:
+        colours: `[M, 3]` of its classes.
+        spectra: complex64 `[V, M, h, w]`: conjugate spectra of the classes' shapes for V turns and sizes.
+        whole: complex64 `[V, h, w]`: their sums over classes.
+        matrices: `[V, 2, 2]`.
+        padded: size of the transforms; reach: px of the small picture to suppress round a place that was taken.
+    """
 
     colours: F32
-    kernels: tuple[tuple[F32, ...], ...]
+    spectra: npt.NDArray[np.complex64]
+    whole: npt.NDArray[np.complex64]
     matrices: F64
+    padded: tuple[int, int]
+    reach: int
 
 
-def classes_of(colours: F32, weight: F64, rounds: int = 8) -> tuple[F32, npt.NDArray[np.int64]]:
+def classes_of(colours: F32, weight: F64, rounds: int = 8) -> tuple[F32, Labels]:
     """k-means from farthest-point seeds: colours `[M, 3]` and the class of each sample `[K]`."""
-    valid = np.nonzero(weight > 0)[0]
-    pool = colours[valid].astype(np.float64)
-    centres = [pool.mean(0)]
+    pool = colours[weight > 0].astype(np.float64)
+    seeds = [pool.mean(0)]
     for _ in range(CLASSES - 1):
-        far = np.min([((pool - c) ** 2).sum(1) for c in centres], axis=0)
+        far = np.min([((pool - c) ** 2).sum(1) for c in seeds], axis=0)
         if far.max() < 0.02**2:
             break
-        centres.append(pool[int(far.argmax())])
-    means = np.stack(centres)
+        seeds.append(pool[int(far.argmax())])
+    means = np.stack(seeds)
     for _ in range(rounds):
         label = ((pool[:, None] - means[None]) ** 2).sum(-1).argmin(1)
         means = np.stack([pool[label == m].mean(0) if (label == m).any() else means[m] for m in range(len(means))])
@@ -45,72 +58,68 @@ def classes_of(colours: F32, weight: F64, rounds: int = 8) -> tuple[F32, npt.NDA
     return means.astype(np.float32), every
 
 
-def build_finder(samples: F64, weight: F64, colours: F32, cell: float, turns: tuple[float, ...], sizes: tuple[float, ...]) -> Finder:
+def build_finder(
+    samples: F64, weight: F64, colours: F32, size: tuple[int, int], turns: tuple[float, ...], sizes: tuple[float, ...]
+) -> Finder:
     """Prepares the search for one object.
 
     Args:
-        samples: `[K, 2]` px from the object's middle; weight `[K]`; colours `[K, 3]`.
-        cell: px of this scale that one pixel of the searched frame stands for.
+        samples: `[K, 2]` px of the tracking scale from the object's middle; weight `[K]`; colours `[K, 3]`.
+        size: (h, w) of the small pictures that are searched.
         turns, sizes: angles (rad) and size factors to try.
     """
     means, label = classes_of(colours, weight)
-    matrices, kernels = [], []
-    for size in sizes:
-        for turn in turns:
-            c, s = np.cos(turn) * size, np.sin(turn) * size
-            matrix = np.array([[c, -s], [s, c]])
-            matrices.append(matrix)
-            kernels.append(_kernels(samples @ matrix.T / cell, weight, label, len(means)))
-    return Finder(means, tuple(kernels), np.stack(matrices))
+    angle, factor = (v.ravel() for v in np.meshgrid(turns, sizes))
+    c, s = np.cos(angle) * factor, np.sin(angle) * factor
+    matrices = np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], axis=1)
+    at = np.einsum("vij,kj->vki", matrices, samples) / CELL
+    reach = int(np.ceil(np.abs(at[:, weight > 0]).max())) + 1
+    padded = tuple(scipy.fft.next_fast_len(side + reach, real=True) for side in size)
+    shapes = np.stack([_splat(a, weight, label, len(means), padded) for a in at])
+    spectra = np.conj(scipy.fft.rfft2(shapes, workers=1)).astype(np.complex64)
+    own = np.sqrt((weight > 0).sum()) / CELL
+    return Finder(means, spectra, spectra.sum(1), matrices, (padded[0], padded[1]), max(1, int(own)))
 
 
-def _kernels(at: F64, weight: F64, label: npt.NDArray[np.int64], classes: int) -> tuple[F32, ...]:
-    reach = max(1, int(np.ceil(np.abs(at[weight > 0]).max()))) + 1
-    out = []
-    for m in range(classes):
-        kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
-        mine = (label == m) & (weight > 0)
-        low = np.floor(at[mine]).astype(np.int64)
-        part = at[mine] - low
-        for dx in (0, 1):
-            for dy in (0, 1):
-                share = np.abs(1 - dx - part[:, 0]) * np.abs(1 - dy - part[:, 1]) * weight[mine]
-                np.add.at(kernel, (low[:, 1] + reach + dy, low[:, 0] + reach + dx), share)
-        out.append(kernel.astype(np.float32) / np.float32(weight.sum()))
-    return tuple(out)
+def _splat(at: F64, weight: F64, label: Labels, classes: int, padded: tuple[int, ...]) -> F32:
+    """Samples `[K, 2]` as one picture a class, origin at index 0 and wrapped round, sum 1 over all classes."""
+    out = np.zeros((classes, *padded))
+    known = weight > 0
+    low = np.floor(at[known]).astype(np.int64)
+    part = at[known] - low
+    for dx in (0, 1):
+        for dy in (0, 1):
+            share = np.abs(1 - dx - part[:, 0]) * np.abs(1 - dy - part[:, 1]) * weight[known]
+            np.add.at(out, (label[known], (low[:, 1] + dy) % padded[0], (low[:, 0] + dx) % padded[1]), share)
+    return np.asarray(out / weight.sum(), np.float32)
 
 
-def search(finder: Finder, small: F32, cell: float, scale: float, most: int) -> tuple[Pose, F64]:
+def search(finder: Finder, view: View, seen: F32 | None, scale: float, most: int) -> Pose:
     """The best places of an object in a frame.
 
     Args:
-        small: the frame, float32 `[h, w, 3]`, `cell` px of the tracking scale a pixel.
+        seen: float32 `[h, w]` in 0..1: where nothing is in front of the object; None: everywhere.
         scale: colour distance at which a match counts a quarter.
         most: number of places.
 
     Returns:
-        Up to `most` poses (px of the tracking scale) and the share of the object that fits there.
+        Up to `most` poses, px of the tracking scale, best first.
     """
-    off = ((small[None] - finder.colours[:, None, None]) ** 2).sum(-1)
-    maps = (1 / (1 + off / scale**2) ** 2).astype(np.float32)
-    scores = []
-    for kernels in finder.kernels:
-        score = np.zeros(small.shape[:2], np.float32)
-        for fits, kernel in zip(maps, kernels, strict=True):
-            score += cv2.filter2D(fits, cv2.CV_32F, kernel, borderType=cv2.BORDER_CONSTANT)
-        scores.append(score)
-    volume = np.stack(scores)
-    best, variant = volume.max(0), volume.argmax(0)
-    reach = max(1, finder.kernels[0][0].shape[0] // 4)
-    places, shares, matrices = [], [], []
+    height, width = view.ground.shape
+    maps = closeness(view.small[None], finder.colours[:, None, None], scale) - view.ground
+    open_ = np.ones((height, width), np.float32) if seen is None else seen
+    spectra = scipy.fft.rfft2(np.concatenate([maps * open_, open_[None]]), finder.padded, workers=1)
+    fits = np.einsum("vmhw,mhw->vhw", finder.spectra, spectra[:-1])
+    both = scipy.fft.irfft2(np.concatenate([fits, finder.whole * spectra[-1]]), finder.padded, workers=1)
+    gain, share = np.split(both[:, :height, :width], 2)
+    score = np.where(share > LEAST_SEEN, gain / np.maximum(share, LEAST_SEEN), -1.0)
+    best, variant = score.max(0), score.argmax(0)
+    places, matrices = [], []
     for _ in range(most):
         y, x = np.unravel_index(int(best.argmax()), best.shape)
         if best[y, x] <= 0:
             break
-        places.append([(x + 0.5) * cell - 0.5, (y + 0.5) * cell - 0.5])
-        shares.append(float(best[y, x]))
+        places.append([(x + 0.5) * CELL - 0.5, (y + 0.5) * CELL - 0.5])
         matrices.append(finder.matrices[variant[y, x]])
-        best[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = -1
-    if not places:
-        return Pose(np.zeros((0, 2, 2)), np.zeros((0, 2))), np.zeros(0)
-    return Pose(np.stack(matrices), np.array(places, np.float64)), np.array(shares)
+        best[max(0, y - finder.reach) : y + finder.reach + 1, max(0, x - finder.reach) : x + finder.reach + 1] = -1
+    return Pose(np.array(matrices, np.float64).reshape(-1, 2, 2), np.array(places, np.float64).reshape(-1, 2))

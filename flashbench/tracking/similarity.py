@@ -25,28 +25,48 @@ class Pose(NamedTuple):
 
     def carry(self, points: F64) -> F64:
         """Carries points `[C, K, 2]` of frame-0 coordinates into the frame, `[C, K, 2]` px."""
-        return np.asarray(np.einsum("cij,ckj->cki", self.matrix, points) + self.position[:, None])
+        return np.asarray(points @ self.matrix.transpose(0, 2, 1) + self.position[:, None])
 
     def bring_back(self, points: F64) -> F64:
         """The inverse of `carry`."""
-        return np.asarray(np.einsum("cij,ckj->cki", np.linalg.inv(self.matrix), points - self.position[:, None]))
+        return np.asarray((points - self.position[:, None]) @ inverse(self.matrix).transpose(0, 2, 1))
+
+    def where(self, chosen: npt.NDArray[np.bool_], other: Pose) -> Pose:
+        """These poses where `chosen` `[C]`, else those of `other`."""
+        matrix = np.where(chosen[:, None, None], self.matrix, other.matrix)
+        return Pose(matrix, np.where(chosen[:, None], self.position, other.position))
+
+    def after(self, first: Pose) -> Pose:
+        """`first`, then this one (its frame-0 coordinates are px of the frame)."""
+        return Pose(self.matrix @ first.matrix, (self.matrix @ first.position[..., None])[..., 0] + self.position)
 
 
-def join(poses: list[Pose]) -> Pose:
+def join(*poses: Pose) -> Pose:
     """Several sets of poses, one after the other."""
     return Pose(np.concatenate([p.matrix for p in poses]), np.concatenate([p.position for p in poses]))
 
 
-def modes(matrix: F64) -> F64:
-    """Size, turn and two stretches `[C, 4]` of `[C, 2, 2]`: [[1 + s + e1, e2 - r], [e2 + r, 1 + s - e1]]."""
+def inverse(matrix: F64) -> F64:
+    """Inverse of each `[C, 2, 2]` matrix."""
     a, b, c, d = matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1]
-    return np.stack([(a + d) / 2 - 1, (c - b) / 2, (a - d) / 2, (b + c) / 2], axis=1)
+    return np.stack([d, -b, -c, a], axis=1).reshape(-1, 2, 2) / (a * d - b * c)[:, None, None]
+
+
+# Rows: size, turn and two stretches of a matrix (a, b; c, d): [[1 + s + e1, e2 - r], [e2 + r, 1 + s - e1]].
+_MODES = np.array([[0.5, 0, 0, 0.5], [0, -0.5, 0.5, 0], [0.5, 0, 0, -0.5], [0, 0.5, 0.5, 0]])
+_BACK = np.array([[1, 0, 1, 0], [0, -1, 0, 1], [0, 1, 0, 1], [1, 0, -1, 0.0]])
+
+
+def modes(matrix: F64) -> F64:
+    """Size, turn and two stretches (s, r, e1, e2) `[C, 4]` of `[C, 2, 2]`: [[1 + s + e1, e2 - r], [e2 + r, 1 + s - e1]]."""
+    out = matrix.reshape(-1, 4) @ _MODES.T
+    out[:, 0] -= 1
+    return np.asarray(out)
 
 
 def from_modes(m: F64) -> F64:
     """The inverse of `modes`."""
-    s, r, e1, e2 = m.T
-    return np.stack([np.stack([1 + s + e1, e2 - r], -1), np.stack([e2 + r, 1 + s - e1], -1)], axis=1)
+    return np.asarray((m @ _BACK.T + np.array([1, 0, 0, 1])).reshape(-1, 2, 2))
 
 
 def similar_part(matrix: F64) -> F64:
@@ -56,40 +76,47 @@ def similar_part(matrix: F64) -> F64:
     return from_modes(m)
 
 
-def fit_similarity(source: F64, target: F64, weight: F64, tolerance: float, rounds: int = 6) -> tuple[Pose, F64]:
+def fit_similarity(source: F64, target: F64, known: npt.NDArray[np.bool_], tolerance: float, rounds: int = 5) -> tuple[Pose, F64]:
     """Robust similarity from points to points: the median shift first, then reweighted least squares.
 
     Args:
-        source: `[N, P, 2]`, target: `[N, P, 2]` px.
-        weight: `[N, P]`, zero where a point is not known.
+        source, target: `[N, P, 2]` px.
+        known: bool `[N, P]`.
         tolerance: px; a point this far off keeps a quarter of its weight.
 
     Returns:
         The poses (`target = matrix @ source + position`) and the share of known points within the tolerance, `[N]`.
-        With fewer than three points, or when they lie together, size and turn stay as they are.
+        With fewer than three points size and turn stay as they are; with none the pose is the identity.
     """
+    count = known.sum(1)
+    # Median of the known points only: they are sorted to the front.
+    shift = np.sort(np.where(known[..., None], target - source, np.inf), axis=1)
+    rows = np.arange(len(source))
+    low, high = shift[rows, np.maximum(count - 1, 0) // 2], shift[rows, np.minimum(count // 2, shift.shape[1] - 1)]
+    position = np.where(count[:, None] > 0, (low + high) / 2, 0.0)
     matrix = np.tile(np.eye(2), (len(source), 1, 1))
-    known = weight > 0
-    shift = np.where(known[..., None], target - source, np.nan)
-    none = ~known.any(axis=1)
-    shift[none] = 0
-    position = np.nanmedian(shift, axis=1)
+    off = target - source - position[:, None]
     for _ in range(rounds):
-        off = target - np.einsum("nij,npj->npi", matrix, source) - position[:, None]
-        w = weight / (1 + (off**2).sum(-1) / tolerance**2) ** 2
-        total = np.maximum(w.sum(1), 1e-9)[:, None]
-        a = (w[..., None] * source).sum(1) / total
-        b = (w[..., None] * target).sum(1) / total
-        s, t = source - a[:, None], target - b[:, None]
-        norm = (w * (s**2).sum(-1)).sum(1)
-        dot = (w * (s * t).sum(-1)).sum(1)
-        cross = (w * (s[..., 0] * t[..., 1] - s[..., 1] * t[..., 0])).sum(1)
-        # A few pixels of spread, squared, pull size and turn towards no change.
-        ease = 4.0 * total[:, 0] + 1e-9
-        m = np.stack([(dot + ease) / (norm + ease) - 1, cross / (norm + ease), 0 * dot, 0 * dot], axis=1)
-        m[known.sum(1) < 3] = 0
-        matrix = from_modes(m)
-        position = np.where(none[:, None], 0.0, b - np.einsum("nij,nj->ni", matrix, a))
-    off = np.linalg.norm(target - np.einsum("nij,npj->npi", matrix, source) - position[:, None], axis=-1)
-    share = ((off < tolerance) & known).sum(1) / np.maximum(known.sum(1), 1)
-    return Pose(matrix, position), share
+        weight = known / (1 + (off**2).sum(-1) / tolerance**2) ** 2
+        matrix, position = _weighted(source, target, weight, count)
+        off = target - Pose(matrix, position).carry(source)
+    near = (off**2).sum(-1) < tolerance**2
+    return Pose(matrix, position), (near & known).sum(1) / np.maximum(count, 1)
+
+
+def _weighted(source: F64, target: F64, weight: F64, count: npt.NDArray[np.int64]) -> tuple[F64, F64]:
+    """Weighted least squares for a similarity, its size and turn pulled a little towards none."""
+    total = np.maximum(weight.sum(1), 1e-9)
+    share = (weight / total[:, None])[..., None]
+    a, b = (share * source).sum(1), (share * target).sum(1)
+    s, t = source - a[:, None], target - b[:, None]
+    norm = (share * s**2).sum((1, 2))
+    dot = (share * s * t).sum((1, 2))
+    cross = (share[..., 0] * (s[..., 0] * t[..., 1] - s[..., 1] * t[..., 0])).sum(1)
+    # As much as points a pixel from their middle would.
+    ease = 1.0
+    m = np.stack([(dot + ease) / (norm + ease) - 1, cross / (norm + ease), 0 * dot, 0 * dot], axis=1)
+    m[count < 3] = 0
+    matrix = from_modes(m)
+    position = b - (matrix @ a[..., None])[..., 0]
+    return matrix, np.where(count[:, None] > 0, position, 0.0)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.tracking.similarity import F64, Pose, from_modes, modes, similar_part
+from flashbench.tracking.similarity import F64, Pose, from_modes, inverse, modes, similar_part
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -36,6 +36,7 @@ class Templates(NamedTuple):
         weight: `[N, K]`: native pixels that a sample stands for; zero for padding.
         radius: `[N]` px: root mean square distance of samples from the middle.
         levels: from coarse to fine.
+        size: (H, W) of the frame.
     """
 
     middle: F64
@@ -43,21 +44,27 @@ class Templates(NamedTuple):
     weight: F64
     radius: F64
     levels: tuple[Level, ...]
+    size: tuple[int, int]
 
 
 def read(image: F32, at: F64) -> F32:
     """Bilinear values of float32 `[H, W, C]` at `[..., 2]` px; beyond the border the border's. Returns `[..., C]`."""
-    flat = np.ascontiguousarray(at.reshape(-1, 2), np.float32)
-    rows = -(-len(flat) // 4096)  # a remap target may not be wider than 32767
-    pad = rows * 4096 - len(flat) if rows > 1 else 0
-    where = np.pad(flat, ((0, pad), (0, 0))).reshape(rows, -1, 2)
-    out = cv2.remap(image, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(out.reshape(rows * where.shape[1], -1)[: len(flat)].reshape(*at.shape[:-1], -1), np.float32)
+    where = at.astype(np.float32)
+    rows = where if where.ndim == 3 else where.reshape(1, -1, 2)
+    out = cv2.remap(image, rows, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(out, np.float32).reshape(*at.shape[:-1], -1)
 
 
-def blurred(frame: F32, sigmas: tuple[float, ...]) -> tuple[F32, ...]:
-    """The frame `[H, W, 3]` at several blurs (px)."""
-    return tuple(np.asarray(cv2.GaussianBlur(frame, (0, 0), s)) if s > 0 else frame for s in sigmas)
+def levels_of(frame: F32, sigma: float) -> tuple[F32, F32]:
+    """A frame `[H, W, 3]` for alignment: at half its size and blurred by `sigma` px of that, and as it is."""
+    height, width = frame.shape[:2]
+    half = cv2.resize(frame, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(half, (0, 0), sigma), np.float32), frame
+
+
+def read_level(image: F32, level: int, at: F64) -> F32:
+    """`read` of the picture of a level (`levels_of`) at px of the frame."""
+    return read(image, at if level else (at - 0.5) / 2)
 
 
 def _sample_grid(mask: npt.NDArray[np.float32], most: int, least_step: float) -> tuple[F64, float]:
@@ -102,20 +109,20 @@ def build(frames: tuple[F32, ...], masks: list[F32], native: float, most: int) -
     total = np.maximum(weight.sum(1), 1e-9)
     radius = np.sqrt((weight * (samples**2).sum(-1)).sum(1) / total)
     radius = np.maximum(radius, native)
-    levels = tuple(_level(f, at, samples / radius[:, None, None]) for f in frames)
-    return Templates(middle, samples, weight, radius, levels)
+    levels = tuple(_level(f, i, at, samples / radius[:, None, None]) for i, f in enumerate(frames))
+    return Templates(middle, samples, weight, radius, levels, (frames[-1].shape[0], frames[-1].shape[1]))
 
 
-def _level(frame: F32, at: F64, unit: F64) -> Level:
+def _level(frame: F32, level: int, at: F64, unit: F64) -> Level:
     """Colours, slopes with respect to (tx, ty, s, r, e1, e2) in units of the radius, and their products."""
-    gx = cv2.Sobel(frame, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
-    gy = cv2.Sobel(frame, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
-    dx, dy = read(gx, at), read(gy, at)  # [N, K, 3]
+    gx = cv2.Sobel(frame, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8 if level else 1 / 16)
+    gy = cv2.Sobel(frame, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8 if level else 1 / 16)
+    dx, dy = read_level(gx, level, at), read_level(gy, level, at)  # [N, K, 3]
     x, y = unit[..., :1], unit[..., 1:]
     parts = [dx, dy, dx * x + dy * y, dy * x - dx * y, dx * x - dy * y, dx * y + dy * x]
     slopes = np.stack(parts, axis=-1).astype(np.float32)
     products = np.einsum("nkhp,nkhq->nkpq", slopes, slopes)[..., UPPER[0], UPPER[1]]
-    return Level(read(frame, at), slopes, products.astype(np.float32))
+    return Level(read_level(frame, level, at), slopes, products.astype(np.float32))
 
 
 class Prior(NamedTuple):
@@ -164,19 +171,19 @@ def align(
         noise: standard deviation of a colour that fits, against which the prior weighs.
     """
     lv = templates.levels[level]
-    colours, slopes, products = lv.colours[which], lv.slopes[which], lv.products[which]
+    colours, slopes, products = lv.colours[which], lv.slopes[which].reshape(len(which), -1, 6), lv.products[which]
     samples, radius = templates.samples[which], templates.radius[which]
     mass = templates.weight[which] * seen
-    height, width = image.shape[:2]
+    height, width = templates.size
     tight = _tightness(prior, radius) * noise**2
     match, at = mass, samples
     for _ in range(steps):
         at = pose.carry(samples)
-        off = read(image, at) - colours  # [C, K, 3]
+        off = read_level(image, level, at) - colours  # [C, K, 3]
         match = _weigh(off, at, height, width, scale)
         w = (mass * match).astype(np.float32)
-        pull = np.einsum("ckh,ckhp->cp", w[..., None] * off, slopes, dtype=np.float64)
-        flat = np.einsum("ck,ckf->cf", w, products, dtype=np.float64)
+        pull = ((w[..., None] * off).reshape(len(which), 1, -1) @ slopes)[:, 0]
+        flat = (w[:, None] @ products)[:, 0]
         hessian = np.zeros((len(which), 6, 6))
         hessian[:, UPPER[0], UPPER[1]] = flat
         hessian[:, UPPER[1], UPPER[0]] = flat
@@ -185,14 +192,14 @@ def align(
         step = -np.linalg.solve(hessian, (pull + tight * away)[..., None])[..., 0]
         pose = _moved(pose, step, radius)
     at = pose.carry(samples)
-    match = _weigh(read(image, at) - colours, at, height, width, scale)
+    match = _weigh(read_level(image, level, at) - colours, at, height, width, scale)
     return Fit(pose, match, at)
 
 
 def _weigh(off: F32, at: F64, height: int, width: int, scale: float) -> F64:
     """Geman and McClure's weight of a colour difference; zero outside the frame."""
     inside = (at[..., 0] > -0.5) & (at[..., 1] > -0.5) & (at[..., 0] < width - 0.5) & (at[..., 1] < height - 0.5)
-    squared = (off.astype(np.float64) ** 2).sum(-1)
+    squared = (off * off).sum(-1, dtype=np.float64)
     return np.asarray(inside / (1 + squared / scale**2) ** 2)
 
 
@@ -205,11 +212,10 @@ def _tightness(prior: Prior, radius: F64) -> F64:
 
 def _departure(pose: Pose, prior: Prior, radius: F64) -> F64:
     """How far the poses are from what is expected, `[C, 6]` px in the object's coordinates."""
-    inverse = np.linalg.inv(pose.matrix)
-    shift = np.einsum("cij,cj->ci", inverse, pose.position - prior.pose.position)
+    shift = (inverse(pose.matrix) @ (pose.position - prior.pose.position)[..., None])[..., 0]
     own = similar_part(pose.matrix)
-    change = modes(np.linalg.solve(similar_part(prior.pose.matrix), own))[:, :2]
-    stretch = modes(np.linalg.solve(own, pose.matrix))[:, 2:]
+    change = modes(inverse(similar_part(prior.pose.matrix)) @ own)[:, :2]
+    stretch = modes(inverse(own) @ pose.matrix)[:, 2:]
     return np.concatenate([shift, change * radius[:, None], stretch * radius[:, None]], axis=1)
 
 
@@ -217,4 +223,4 @@ def _moved(pose: Pose, step: F64, radius: F64) -> Pose:
     """The poses after a step `[C, 6]` px, which is shortened where it would turn an object inside out."""
     shift = np.clip(step[:, :2], -radius[:, None], radius[:, None])
     change = from_modes(np.clip(step[:, 2:] / radius[:, None], -0.2, 0.2))
-    return Pose(pose.matrix @ change, pose.position + np.einsum("cij,cj->ci", pose.matrix, shift))
+    return Pose(pose.matrix @ change, pose.position + (pose.matrix @ shift[..., None])[..., 0])
