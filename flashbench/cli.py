@@ -104,7 +104,7 @@ def eval_(
 
     wanted = choose(_names(metrics))
     with progress() as tick:
-        made = generate_run(model, suite, cases, seed, output, tick)
+        made = generate_run(model, suite, cases, seed, output, tick, wanted)
         _show_failures(made.root, made.failed)
         rows = score_run(made.root, wanted, made.suite, workers, tick)
     return _show_results(made.root, rows)
@@ -222,7 +222,6 @@ def build(
     """Render any number of cases of a procedural suite into a folder."""
     from flashbench.cases.folder import save_suite
     from flashbench.cases.suites import open_suite
-
     from flashbench.runs.progress import progress
     from flashbench.runs.provenance import cores
 

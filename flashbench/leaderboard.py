@@ -180,4 +180,6 @@ def _origin(run: Scored) -> list[str]:
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(line)} |" for line in [header, ["-"] * len(header), *lines]]
+    """Lines of a Markdown table."""
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in [header, ["-"] * len(header), *lines]]
+    return [f"| {' | '.join(line)} |" for line in cells]

@@ -43,6 +43,14 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A suite that is too short for I3D's windows."""
+    folder = tmp_path_factory.mktemp("suites") / "short"
+    assert run("build", "sprites-v1", "--cases", 1, "--size", 32, "--frames", 12, "-o", folder).exit_code == 0
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -166,6 +174,7 @@ def test_leaderboard_of_two_runs(suite: Path) -> None:
         (["eval", "--model", "videos:nowhere"], "nowhere"),
         (["evil", "--model", "static"], "evil"),
         (["score", "nowhere"], "nowhere"),
+        (["eval", "--model", "static", "--suite", "SHORT"], "videos of 12 frames are too short"),
         (["score", "nowhere", "--metrics", "fvd"], "there is no metric 'fvd'"),
         (["list", "colours"], "colours"),
         (["build", "sprites-v1", "--size", "8", "-o", "x"], "--size"),
@@ -177,8 +186,8 @@ def test_leaderboard_of_two_runs(suite: Path) -> None:
         (["assets", "fetch", "i3d", "--from", "x.whl"], "x.whl"),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(words: list[str], said: str) -> None:
-    assert said in complaint(run(*words))
+def test_bad_input_is_one_line_and_writes_nothing(words: list[str], said: str, short: Path) -> None:
+    assert said in complaint(run(*(short if word == "SHORT" else word for word in words)))
     assert [p for p in Path().rglob("*") if "cache" not in p.parts] == []
 
 

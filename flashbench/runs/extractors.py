@@ -231,6 +231,12 @@ class TextLiTExtractor:
         raise NotImplementedError
 
 
+def check_length(names: Iterable[str], frames: int) -> None:
+    """Refuses videos that are too short for one of the named extractors, before anything is made."""
+    if "i3d" in set(names):
+        window_starts(frames)
+
+
 def extractors(names: Iterable[str]) -> dict[str, Extractor]:
     """The named extractors, in the order in which they share work best. No network is loaded yet."""
     wanted = set(names)

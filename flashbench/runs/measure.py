@@ -57,13 +57,22 @@ class Measurer:
         self.case, self.reference = case, reference
         self.case_sha256 = case_sha256(case, reference)
 
-    def measure(self, video: Video, extractors: Iterable[Extractor], folder: Path) -> dict[str, Arrays]:
-        """Measurements of a video by extractor: read from `folder`, or made and written there."""
+    def measure(
+        self, video: Video, extractors: Iterable[Extractor], folder: Path, known: Path | None = None
+    ) -> dict[str, Arrays]:
+        """Measurements of a video by extractor: read from `folder`, else made and written there.
+
+        A video that equals its reference is not measured again: its measurement is taken over from the references'
+        cache, `known`.
+        """
         video_sha256, found = sha256_arrays(video), {}
         for extractor in extractors:
             key = sha256_json([video_sha256, self.case_sha256, extractor.fingerprint])
             path = folder / extractor.name / f"{key}.npz"
-            if not path.is_file():
+            other = known / extractor.name / path.name if known else path
+            if not path.is_file() and other.is_file():
+                write_npz(path, **_read(other, key), key=np.array(key))
+            elif not path.is_file():
                 write_npz(path, **extractor.measure(video, self.case, self.reference), key=np.array(key))
             found[extractor.name] = _read(path, key)
         return found
@@ -84,7 +93,7 @@ def score_case(plan: Plan, case_id: str) -> CaseScore:
     sample, seconds = None, None
     if plan.run.answered(case_id):
         video, seconds = read_answer(plan.run, case)
-        measured = measurer.measure(video, plan.needs(), plan.run.measurements)
+        measured = measurer.measure(video, plan.needs(), plan.run.measurements, plan.cache)
         sample = Sample(case, measured, seconds)
     else:  # no answer: black frames stand in where features of a set are compared
         measured = measurer.measure(np.zeros_like(reference_video), plan.needs(sets=True), plan.run.measurements)

@@ -13,13 +13,14 @@ from flashbench.errors import InputError
 from flashbench.files.atomic import read_json, sha256_json
 from flashbench.metrics.catalogue import Metric
 from flashbench.runs import provenance
-from flashbench.runs.extractors import Extractor, extractors
+from flashbench.runs.extractors import Extractor, check_length, extractors
 from flashbench.runs.generate import Tick, silent
 from flashbench.runs.layout import RunFolder, RunInfo
 from flashbench.runs.measure import Plan, missing, score_case
 from flashbench.runs.results import CaseScore, Row, summarise, write_results
 
 RESULTS_VERSION = 1
+MOST_WORKERS = 8  # beyond that the interpreter's lock, and memory, outweigh
 MakeExtractors = Callable[[Iterable[str]], Mapping[str, Extractor]]
 
 
@@ -46,8 +47,8 @@ def score(
     Args:
         run, info, suite: the folder, what it says it is, and the suite that it answers.
         metrics: the wanted ones (`catalogue.choose`).
-        workers: threads; None: one a core. Each network call uses one thread, whatever their number: the numbers do not
-            depend on it.
+        workers: threads; None: one a core, at most MOST_WORKERS. Each network call uses one thread, whatever their
+            number: the numbers do not depend on it.
         cache: folder of reference measurements; None: `default_cache()`.
         make: makes the extractors of the given names.
         tick: is told the progress.
@@ -61,9 +62,11 @@ def score(
     if todo := missing(run, suite.case_ids):
         what = f"{len(todo)} of {len(suite)} cases were not generated yet (first: {todo[0]})"
         raise InputError(run.root, what, "run `flashbench generate` with the same options first")
-    found = make({name for metric in metrics for name in metric.needs})
+    needed = {name for metric in metrics for name in metric.needs}
+    check_length(needed, info.frames)
+    found = make(needed)
     plan = Plan(run, suite, tuple(metrics), found, cache or default_cache())
-    scores = _score_cases(plan, workers or provenance.cores(), tick)
+    scores = _score_cases(plan, workers or min(provenance.cores(), MOST_WORKERS), tick)
     rows = summarise(info.model, info.suite, scores, metrics)
     write_results(run.root, rows, scores, _facts(run, info, plan, scores))
     return rows

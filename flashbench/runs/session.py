@@ -11,6 +11,7 @@ from flashbench.cases.suites import open_suite
 from flashbench.files.atomic import folder_lock, remove_leftovers
 from flashbench.metrics.catalogue import Metric
 from flashbench.models.registry import create_model
+from flashbench.runs.extractors import check_length
 from flashbench.runs.generate import Tick, generate, silent
 from flashbench.runs.layout import RunFolder, check_run, describe, folder_name, open_run, read_run
 from flashbench.runs.results import Row
@@ -26,7 +27,13 @@ class Generated(NamedTuple):
 
 
 def generate_run(
-    model_name: str, source: str, cases: int | None, seed: int, output: Path | None, tick: Tick = silent
+    model_name: str,
+    source: str,
+    cases: int | None,
+    seed: int,
+    output: Path | None,
+    tick: Tick = silent,
+    metrics: Sequence[Metric] = (),
 ) -> Generated:
     """Generates what is still missing of a run.
 
@@ -36,9 +43,11 @@ def generate_run(
         cases: only so many of its cases, which marks the run as not for a leaderboard; None: all.
         seed: seed of the generation.
         output: run folder; None: `runs/<model name>`.
+        metrics: those that are wanted afterwards, so that what they cannot measure is refused before anything is made.
     """
     whole = open_suite(source)
     suite = whole if cases is None else open_suite(source, cases=cases)
+    check_length({name for metric in metrics for name in metric.needs}, suite.frames)
     model = create_model(model_name, suite)
     root = output or Path("runs") / folder_name(model.name)
     info = describe(model, suite, source, len(whole), seed)
@@ -61,7 +70,7 @@ def score_run(
         root: run folder.
         metrics: the wanted ones.
         source: where the suite is now, or the suite itself; None: where it was when the run was generated.
-        workers: threads; None: one a core.
+        workers: threads; see `score.score`.
     """
     info = read_run(root)
     if isinstance(source, Suite):

@@ -16,13 +16,13 @@ ARROWS = {"higher": "↑", "lower": "↓", "none": " "}
 
 
 def short(value: float) -> str:
-    """A number in at most seven characters; an empty text for NaN."""
+    """A number in at most seven characters; an empty text for NaN. What is only rounding of zero is zero."""
     if value != value:
         return ""
     size = abs(value)
-    if 0 < size < 0.001 or size >= 1e6:
+    if 1e-9 < size < 0.001 or size >= 1e6:
         return f"{value:.0e}"
-    return f"{value:.{0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3}f}"
+    return f"{0 if size <= 1e-9 else value:.{0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3}f}"
 
 
 def results_table(rows: Sequence[Row]) -> RenderableType:

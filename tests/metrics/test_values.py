@@ -201,7 +201,7 @@ def test_the_order_of_cases_does_not_matter(name: str, rng: np.random.Generator)
 
 
 def test_paired_mmd_is_unbiased_where_answers_resemble_their_references(rng: np.random.Generator) -> None:
-    """A model that answers with noisy references of the right distribution: the plain U-statistic is pulled below zero."""
+    """Answers that are noisy references, with the right distribution: the plain U-statistic is pulled below zero."""
     plain, paired = [], []
     for _ in range(300):
         x = rng.normal(0, 1, (16, 6))

@@ -88,7 +88,7 @@ class Fake:
 
 
 def fake_tracks(video: Video, case: Case) -> Arrays:
-    """What a tracker finds that sees only whether the video moves: the truth, or frame 0 for ever; lost if it is black."""
+    """What a tracker finds that sees only whether the video moves: the truth, or frame 0 for ever; lost in black."""
     still, black = bool((video == video[0]).all()), not video.any()
     keep = np.zeros(case.frames, int) if still else np.arange(case.frames)
     objects = case.objects

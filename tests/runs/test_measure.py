@@ -51,6 +51,16 @@ def test_references_are_shared_by_runs(kit: ModuleType, run: RunFolder, tmp_path
     assert made.extractors["lk"].measured == ["c0"]  # type: ignore[attr-defined]
 
 
+def test_a_video_equal_to_its_reference_takes_over_its_measurement(kit: ModuleType, tmp_path: Path) -> None:
+    case, video = kit.tiny_case("a")
+    extractor, measurer = kit.Fake("lk"), Measurer(case, video)
+    first = measurer.measure(video, [extractor], tmp_path / "cache")
+    second = measurer.measure(video.copy(), [extractor], tmp_path / "run", tmp_path / "cache")
+    assert extractor.measured == ["a"]
+    assert all(np.array_equal(first["lk"][name], second["lk"][name]) for name in first["lk"])
+    assert files(tmp_path / "run") == files(tmp_path / "cache")
+
+
 def test_a_measurement_is_named_by_what_made_it(kit: ModuleType, tmp_path: Path) -> None:
     case, video = kit.tiny_case("a")
     other, _ = kit.tiny_case("a", 2)

@@ -23,6 +23,7 @@ from flashbench.runs.results import (
     summarise,
     write_results,
 )
+from flashbench.runs.table import short
 
 
 def case(i: int, stratum: str, value: float, failed: bool = False) -> CaseScore:
@@ -55,6 +56,15 @@ def test_interval_is_repeatable_and_needs_eight_cases(rng: np.random.Generator) 
     assert low < values.mean() < high
     assert high - low == pytest.approx(2 * 1.96 * values.std() / 48**0.5, rel=0.1)
     assert all(math.isnan(x) for x in interval(values[:7]))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(NAN, ""), (0, "0.000"), (-4e-12, "0.000"), (3e-4, "3e-04"), (1.23456, "1.235"), (23.456, "23.46"),
+     (123.456, "123.5"), (-1234.5, "-1234"), (2.5e7, "2e+07")],
+)  # fmt: skip
+def test_numbers_are_short(value: float, text: str) -> None:
+    assert short(value) == text
 
 
 def test_csv_keeps_numbers_exactly_and_leaves_nan_empty() -> None:

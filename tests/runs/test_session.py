@@ -84,7 +84,8 @@ def test_a_folder_in_use_is_refused_and_untouched(folder: Path, tmp_path: Path) 
     root = tmp_path / "run"
     generate_run("static", str(folder), 2, 0, root)
     before = sorted(root.rglob("*"))
-    code = f"from flashbench.files.atomic import folder_lock\nwith folder_lock({str(root)!r}):\n print('held', flush=True); input()"
+    code = f"from flashbench.files.atomic import folder_lock\nwith folder_lock({str(root)!r}):\n"
+    code += "    print('held', flush=True); input()"
     holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None and holder.stdin is not None
     assert holder.stdout.readline() == "held\n"

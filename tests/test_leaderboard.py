@@ -1,0 +1,147 @@
+"""Leaderboards: what may stand together, and files that are the same every time."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flashbench.errors import InputError
+from flashbench.leaderboard import check_comparable, read_scored, write_leaderboard
+from flashbench.runs.results import NAN, CaseScore, Row, write_results
+
+ENVIRONMENT = {
+    "flashbench": "0.1.0",
+    "cpu": {"model": "Some CPU", "flags": "avx2", "cores": 2},
+    "code": {"commit": "c" * 40, "dirty": True},
+}
+
+
+def facts(model: str) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "model": {"name": model, "fingerprint": "f" * 64, "info": {}},
+        "suite": {
+            "name": "small",
+            "content_sha256": "a" * 64,
+            "seed": 0,
+            "size": [32, 64],
+            "frames": 20,
+            "fps": 24.0,
+            "condition": "boxes",
+            "cases": 2,
+        },
+        "seed": 0,
+        "cases": 2,
+        "case_ids": ["1-0", "2-0"],
+        "failures": {},
+        "not_for_leaderboard": None,
+        "metrics": {"epe_lk": "1" * 16, "fvd_i3d": "2" * 16},
+        "extractors": {},
+        "environment": ENVIRONMENT,
+    }
+
+
+def scored(folder: Path, model: str, epe: float = 2.5, **changes: Any) -> Path:
+    rows = [
+        Row(model, "small", metric, stratum, n, value, NAN, NAN, floor, 0)
+        for metric, n, value, floor in (("fvd_i3d", 6, 100 * epe, 50.0), ("epe_lk", 2, epe, 0.5))
+        for stratum in ("1", "2", "all")
+    ]
+    cases = [CaseScore(c, c[0], False, {"epe_lk": epe}, {"epe_lk": 0.5}, {}, {}) for c in ("1-0", "2-0")]
+    (folder / model).mkdir(parents=True, exist_ok=True)
+    write_results(folder / model, rows, cases, {**facts(model), **changes})
+    return folder / model
+
+
+def test_long_csv_markdown_and_cases(tmp_path: Path) -> None:
+    runs = [scored(tmp_path, "walker", 2.5), scored(tmp_path, "a|b", 12.34567)]
+    paths = write_leaderboard(runs, tmp_path / "boards" / "small.csv")
+    assert [p.name for p in paths] == ["small.csv", "small.md", "small.cases.csv"]
+    with open(paths[0], newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    assert [r["model"] for r in rows[::6]] == ["walker", "a|b"]
+    assert rows[5] == {
+        "model": "walker", "suite": "small", "metric": "epe_lk", "stratum": "all", "n": "2", "value": "2.5", "lo": "",
+        "hi": "", "floor": "0.5", "n_failed": "0",
+    }  # fmt: skip
+    text = paths[1].read_text()
+    assert "2 cases of 20 frames, 64 x 32 px, 24 frames a second, condition `boxes`, content `aaaaaaaaaaaaaaaa`" in text
+    assert "| model | fvd_i3d ↓ | epe_lk ↓ | failed |" in text
+    assert "| walker | 250.0 | 2.500 | 0 |" in text
+    assert "| a\\|b | 1235 | 12.35 | 0 |" in text
+    assert "| *floor* | 50.00 | 0.500 |  |" in text
+    assert "## epe_lk by number of objects" in text
+    assert "| walker | `ffffffffffffffff` | 0 | `cccccccccccc` with changes | Some CPU (avx2) |" in text
+    with open(paths[2], newline="") as file:
+        cases = list(csv.DictReader(file))
+    assert [(c["model"], c["case"], c["value"]) for c in cases[1:3]] == [
+        ("walker", "2-0", "2.5"),
+        ("a|b", "1-0", "12.34567"),
+    ]
+
+
+def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
+    runs = [scored(tmp_path, "one"), scored(tmp_path, "two", 3.0)]
+    first = [p.read_bytes() for p in write_leaderboard(runs, tmp_path / "x.csv")]
+    assert [p.read_bytes() for p in write_leaderboard(runs, tmp_path / "x.csv")] == first
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"suite": {**facts("m")["suite"], "name": "large"}}, "suite name is large, but small in"),
+        ({"suite": {**facts("m")["suite"], "content_sha256": "b" * 64}}, "suite content_sha256 is bbbb"),
+        ({"case_ids": ["1-0"]}, "number of cases is 1, but 2 in"),
+        (
+            {"metrics": {**facts("m")["metrics"], "epe_lk": "9" * 16}},
+            "fingerprint of metric epe_lk is 9999999999999999",
+        ),
+        ({"metrics": {"epe_lk": "1" * 16}}, "fingerprint of metric fvd_i3d is absent, but 2222222222222222 in"),
+        ({"not_for_leaderboard": "2 of the suite's 48 cases"}, "not for a leaderboard: 2 of the suite's 48 cases"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    runs = [scored(tmp_path, "one"), scored(tmp_path, "two", **changes)]
+    with pytest.raises(InputError) as caught:
+        write_leaderboard(runs, tmp_path / "x.csv")
+    assert said in str(caught.value)
+    assert str(runs[1]) in str(caught.value)
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_one_model_twice_is_refused(tmp_path: Path) -> None:
+    runs = [read_scored(scored(tmp_path / folder, "one")) for folder in ("a", "b")]
+    with pytest.raises(InputError, match="model 'one' is also that of"):
+        check_comparable(runs)
+    with pytest.raises(InputError, match="no run was given"):
+        check_comparable([])
+
+
+def test_a_run_without_results_or_with_damaged_ones_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no results.json; run `flashbench score"):
+        read_scored(tmp_path)
+    run = scored(tmp_path, "one")
+    held = json.loads((run / "results.json").read_text())
+    for broken in ([], {"version": 0}, {**held, "rows": [{"model": "one"}]}, {**held, "rows": None}, {"version": 1}):
+        (run / "results.json").write_text(json.dumps(broken))
+        with pytest.raises(InputError, match="results.json: .*again"):
+            read_scored(run)
+    (run / "results.json").write_text(json.dumps(held))
+    whole = (run / "cases.csv").read_text()
+    for text in ("", "a,b\n1,2\n", whole + "x\n"):
+        (run / "cases.csv").write_text(text)
+        with pytest.raises(InputError, match="cases.csv"):
+            read_scored(run)
+    (run / "cases.csv").unlink()
+    with pytest.raises(InputError, match="cases.csv"):
+        read_scored(run)
+
+
+def test_the_output_must_be_a_csv(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not end with .csv"):
+        write_leaderboard([scored(tmp_path, "one")], tmp_path / "board.md")
