@@ -42,6 +42,32 @@ def train(stage: str, preset_name: str, folder: Path, seed: int, minutes: float 
     run(stage, chosen, Options(folder, seed, minutes, threads, dtype, compiled))
 
 
+@group.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--prompt", required=True, help="A sentence.")
+@click.option("--boxes", required=True, type=click.Path(path_type=Path), help='JSON: {"objects": [{"name", "keyframes": [{"frame", "box"}]}]}.')
+@click.option("--model", default="flashmotion-4step", show_default=True, help="Row of the zoo.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("-o", "--output", default="sample.mkv", show_default=True, type=click.Path(path_type=Path))
+def sample(image: Path, prompt: str, boxes: Path, model: str, seed: int, output: Path) -> None:
+    """Make a video from IMAGE (PNG), a prompt and box keyframes."""
+    from flashbench.files.video import read_png, write_video
+    from flashmotion.conditioning import maps_of
+    from flashmotion.keyframes import case_from_keyframes
+    from flashmotion.presets import preset
+    from flashmotion.zoo import ROWS, load_pipeline
+
+    if model not in ROWS:
+        raise InputError("--model", f"unknown model {model!r}", f"choose one of {', '.join(ROWS)}")
+    p = preset(ROWS[model].preset)
+    frame = read_png(image)
+    if frame.shape[:2] != (p.size, p.size):
+        raise InputError(image, f"is {frame.shape[1]}x{frame.shape[0]} px", f"{model} makes {p.size}x{p.size} px: scale the image")
+    case = case_from_keyframes(frame, prompt, boxes, p.frames)
+    write_video(output, load_pipeline(model)(frame, prompt, maps_of(case), seed).frames, case.fps)
+    click.echo(output)
+
+
 def main() -> None:
     """Entry point: bad input is one line and exit code 2."""
     try:

@@ -55,7 +55,7 @@ def train(stage: str, preset: Preset, options: Options) -> None:
     schedule = getattr(preset, stage.replace("-", "_"))
     folder = options.folder / preset.name / stage
     config = {"stage": stage, "seed": options.seed, "preset": dataclasses.asdict(preset), "dtype": str(dtype), "torch": torch.__version__}
-    trainer = Trainer(made, schedule, folder, options.seed, config)
+    trainer = Trainer(made, schedule, folder, options.seed, config, validate_every=max(schedule.steps // 3, 1))
     boxes_from = int(schedule.steps * preset.mask_share) if stage == "slow-adapter" else 0
     scenes = data.Scenes(preset, text, schedule.batch, options.seed + 1000 * STAGES.index(stage), boxes_from, trainer.done)
     complete = trainer.run(data.loader(scenes, options.workers), options.minutes)

@@ -41,19 +41,22 @@ def alpha(lanes: U64) -> U64:
     return lanes >> np.uint64(48)
 
 
-def _area_weights(source: int, target: int) -> I64:
-    """Overlap of source cell j with target cell k, int64 `[target, source]`; each row sums to `source`."""
+def _area_weights(source: int, target: int) -> npt.NDArray[np.float64]:
+    """Overlap of source cell j with target cell k, whole numbers `[target, source]`; each row sums to `source`."""
     lo = np.maximum.outer(np.arange(target) * source, np.arange(source) * target)
     hi = np.minimum.outer((np.arange(target) + 1) * source, (np.arange(source) + 1) * target)
-    return np.maximum(hi - lo, 0).astype(np.int64)
+    return np.maximum(hi - lo, 0).astype(np.float64)
 
 
 def resample(channels: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Area resampling of uint8 `[H, W, C]` in integers (premultiplied colours expected)."""
-    h, w, _ = channels.shape
-    rows = np.einsum("kh,hwc->kwc", _area_weights(h, height), channels.astype(np.int64))
-    both = np.einsum("kw,hwc->hkc", _area_weights(w, width), rows)
-    return ((both + h * w // 2) // (h * w)).astype(np.uint8)
+    """Area resampling of uint8 `[H, W, C]` (premultiplied colours expected).
+
+    The products run in float64, whose sums of whole numbers below 2^53 are exact in any order: no BLAS can differ.
+    """
+    h, w, c = channels.shape
+    rows = _area_weights(h, height) @ channels.reshape(h, w * c).astype(np.float64)
+    both = np.einsum("kw,hwc->hkc", _area_weights(w, width), rows.reshape(height, w, c), optimize=True)
+    return np.asarray((both.astype(np.int64) + h * w // 2) // (h * w), np.uint8)
 
 
 def box_blur(channels: npt.NDArray[np.uint8], radius: int, passes: int = 3) -> npt.NDArray[np.uint8]:

@@ -136,7 +136,7 @@ def sample_scene(rng: np.random.Generator, objects: int, split: str, frames: int
     ground = grounds[int(rng.integers(len(grounds)))]
     h, w = ground.rgb.shape[:2]
     short = min(h, w)
-    side = int(rng.integers(600, 880))
+    side = int(rng.integers(600, 880)) // 40 * 40  # few distinct sizes and blurs: their pictures are kept
     moving = rng.random() < 0.35
     pan = (int(rng.integers(-120, 121)), int(rng.integers(-60, 61))) if moving else (0, 0)
 
@@ -145,7 +145,7 @@ def sample_scene(rng: np.random.Generator, objects: int, split: str, frames: int
         return int(rng.integers(lo, hi + 1)) if hi > lo else lo
 
     view = (corner(w, pan[0]), corner(h, pan[1]), side)
-    blur = int(rng.integers(8, 40)) if rng.random() < 0.6 else 0
+    blur = int(rng.integers(8, 40)) // 8 * 8 if rng.random() < 0.6 else 0
     chosen = rng.choice(len(sprites), objects + 1, replace=False)
     actors: list[Actor] = []
     for i in range(objects):
@@ -170,7 +170,7 @@ def _sprite_texture(code: str, split: str, mirror: bool) -> tuple[Texture, Textu
     return Texture.build(np.ascontiguousarray(rgba)), Texture.build(dark, largest=48)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=1024)
 def _ground_texture(name: str, split: str, blur: int, texels: int) -> Texture:
     """Background with its shorter side at about `texels`, defocused by `blur` thousandths of that."""
     ground = next(b for b in load_atlas().backgrounds(split) if b.name == name)

@@ -1,0 +1,74 @@
+"""From an image, a prompt and box keyframes to a case: what a person draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashbench.cases.schema import Case, ObjectTrack
+from flashbench.errors import InputError
+from flashbench.files.atomic import read_json
+from flashbench.files.video import read_png
+
+
+def _mask_in(image: npt.NDArray[np.uint8], box: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """The object inside a box of the first frame: GrabCut, or the whole box where that finds next to nothing."""
+    import cv2
+
+    h, w = image.shape[:2]
+    x0, y0 = np.clip(np.floor(box[:2] + 0.5).astype(int), 0, (w - 2, h - 2))
+    x1, y1 = np.clip(np.ceil(box[2:] + 0.5).astype(int), (x0 + 1, y0 + 1), (w, h))
+    whole = np.zeros((h, w), np.bool_)
+    whole[y0:y1, x0:x1] = True
+    if x1 - x0 < 4 or y1 - y0 < 4:
+        return whole
+    labels = np.zeros((h, w), np.uint8)
+    cv2.setRNGSeed(0)
+    cv2.grabCut(np.ascontiguousarray(image[..., ::-1]), labels, (int(x0), int(y0), int(x1 - x0), int(y1 - y0)), np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_RECT)
+    found = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)) & whole
+    return found if found.sum() >= 0.2 * whole.sum() else whole
+
+
+def _object(where: Path, i: int, entry: Any, image: npt.NDArray[np.uint8], frames: int, folder: Path) -> ObjectTrack:
+    field = f"objects[{i}]"
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise InputError(where, f"{field}.name is missing", "name each object")
+    keys = entry.get("keyframes")
+    if not isinstance(keys, list) or not keys:
+        raise InputError(where, f"{field}.keyframes is empty", 'give [{"frame": 0, "box": [x0, y0, x1, y1]}, ...]')
+    try:
+        at = np.array([int(k["frame"]) for k in keys])
+        boxes = np.array([k["box"] for k in keys], np.float64).reshape(len(keys), 4)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(where, f"{field}.keyframes cannot be read ({error})", "give each a frame and a box of four numbers, px") from error
+    if at[0] != 0 or (np.diff(at) <= 0).any() or at[-1] >= frames or not np.isfinite(boxes).all():
+        raise InputError(where, f"{field}.keyframes are not rising frames from 0 to {frames - 1} with finite boxes", "begin with frame 0 and sort them")
+    track = np.stack([np.interp(np.arange(frames), at, boxes[:, k]) for k in range(4)], axis=1).astype(np.float32)
+    h, w = image.shape[:2]
+    visible = (track[:, 0] < w - 0.5) & (track[:, 1] < h - 0.5) & (track[:, 2] > -0.5) & (track[:, 3] > -0.5)
+    if not visible[0]:
+        raise InputError(where, f"{field} lies outside the image on frame 0", f"give a box inside {w}x{h} px")
+    if "mask" in entry:
+        mask = read_png(folder / entry["mask"])[..., 0] > 127
+        if mask.shape != (h, w):
+            raise InputError(where, f"{field}.mask is {mask.shape[1]}x{mask.shape[0]} px", f"give {w}x{h} px, as the image")
+    else:
+        mask = _mask_in(image, track[0])
+    return ObjectTrack(entry["name"], track, visible, mask[None])
+
+
+def case_from_keyframes(image: npt.NDArray[np.uint8], prompt: str, path: Path, frames: int, fps: float = 24.0) -> Case:
+    """Reads a JSON `{"objects": [{"name", "keyframes": [{"frame", "box"}], "mask"?: PNG}]}`; boxes px, linear in between.
+
+    Raises:
+        InputError: the file cannot be read or a field is wrong.
+    """
+    data = read_json(path)
+    objects = data.get("objects") if isinstance(data, dict) else None
+    if not isinstance(objects, list) or not objects:
+        raise InputError(path, "objects is missing or empty", 'give {"objects": [{"name": ..., "keyframes": [...]}]}')
+    tracks = tuple(_object(path, i, o, image, frames, path.parent) for i, o in enumerate(objects))
+    return Case("sample", prompt, image, tracks, fps, "boxes")
