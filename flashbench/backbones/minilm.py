@@ -22,7 +22,7 @@ MAX_TOKENS = 256  # the length that the sentence model was tuned with
 
 
 class MiniLM:
-    """Frozen text encoder. Make it with `MiniLM.load()`."""
+    """Frozen text encoder. Make it with `MiniLM.load()`. It keeps no state between calls: threads may share it."""
 
     name = "minilm"
     fingerprint = f"{assets.ASSETS['minilm'].weights_sha256}+wordpiece-1"
@@ -37,11 +37,13 @@ class MiniLM:
         from transformers.models.bert import BertConfig, BertModel
 
         state, texts = read_weights(path or assets.fetch("minilm"))
-        config = BertConfig(**json.loads(texts["config.json"]))
-        net = BertModel(config, add_pooling_layer=False)
+        net = BertModel(BertConfig(**json.loads(texts["config.json"])), add_pooling_layer=False)
         keys = net.state_dict().keys()
-        frozen(net, {k: v for k, v in state.items() if not k.startswith("pooler.") and k in keys})
-        return cls(net.to(device), Tokenizer.from_str(texts["tokenizer.json"]))
+        frozen(net, {k: v for k, v in state.items() if k in keys})
+        tokenizer = Tokenizer.from_str(texts["tokenizer.json"])
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return cls(net.to(device), tokenizer)
 
     @torch.no_grad()  # not inference_mode: the states are inputs of networks that train
     def tokens(self, texts: Sequence[str], length: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,22 +53,26 @@ class MiniLM:
             states: float32 `[B, length, 384]`, zero where padded.
             mask: bool `[B, length]`, True at real tokens.
         """
-        self.tokenizer.enable_truncation(length)
-        self.tokenizer.enable_padding(length=length)
-        return self._encode(texts)
+        return self._states([self._ids(text, length) for text in texts], length)
 
     @torch.no_grad()
     def sentence(self, texts: Sequence[str]) -> torch.Tensor:
         """Mean over the real tokens, L2-normalised: float32 `[B, 384]`."""
-        self.tokenizer.enable_truncation(MAX_TOKENS)
-        self.tokenizer.enable_padding(length=None)
-        states, mask = self._encode(texts)
+        ids = [self._ids(text, MAX_TOKENS) for text in texts]
+        states, mask = self._states(ids, max(map(len, ids), default=1))
         return F.normalize(states.sum(1) / mask.sum(1, keepdim=True), dim=-1)
 
-    def _encode(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        coded = self.tokenizer.encode_batch(list(texts))
+    def _ids(self, text: str, length: int) -> list[int]:
+        """Token numbers of a text, [CLS] first and [SEP] last, at most `length`."""
+        ids: list[int] = self.tokenizer.encode(text).ids
+        return ids if len(ids) <= length else [*ids[: length - 1], ids[-1]]
+
+    def _states(self, ids: Sequence[Sequence[int]], length: int) -> tuple[torch.Tensor, torch.Tensor]:
         device = next(self.net.parameters()).device
-        ids = torch.tensor([c.ids for c in coded], dtype=torch.long, device=device)  # (B, L)
-        mask = torch.tensor([c.attention_mask for c in coded], dtype=torch.bool, device=device)
-        states = self.net(input_ids=ids, attention_mask=mask.long()).last_hidden_state  # (B, L, 384)
+        padded = torch.zeros(len(ids), length, dtype=torch.long, device=device)  # (B, L); [PAD] is 0
+        mask = torch.zeros(len(ids), length, dtype=torch.bool, device=device)
+        for i, row in enumerate(ids):
+            padded[i, : len(row)] = torch.tensor(row)
+            mask[i, : len(row)] = True
+        states = self.net(input_ids=padded, attention_mask=mask.long()).last_hidden_state  # (B, L, 384)
         return states * mask[..., None], mask
