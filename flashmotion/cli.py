@@ -18,14 +18,26 @@ def group() -> None:
 @group.command()
 @click.argument("stage")
 @click.option("--preset", "preset_name", default="nano", show_default=True, help="Named configuration.")
-@click.option("--folder", default="training", show_default=True, type=click.Path(path_type=Path), help="Checkpoints and logs.")
+@click.option(
+    "--folder", default="training", show_default=True, type=click.Path(path_type=Path), help="Checkpoints and logs."
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--minutes", type=float, help="Stop (and save) after this time; the same command goes on later.")
 @click.option("--steps", type=int, help="Length of the schedule, instead of the preset's.")
 @click.option("--threads", type=int, help="CPU threads.")
 @click.option("--dtype", default="auto", type=click.Choice(["auto", "fp32", "bf16"]), show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Compile the blocks (needs a C++ compiler).")
-def train(stage: str, preset_name: str, folder: Path, seed: int, minutes: float | None, steps: int | None, threads: int | None, dtype: str, compiled: bool) -> None:
+def train(
+    stage: str,
+    preset_name: str,
+    folder: Path,
+    seed: int,
+    minutes: float | None,
+    steps: int | None,
+    threads: int | None,
+    dtype: str,
+    compiled: bool,
+) -> None:
     """Train STAGE: codec, base, slow-adapter, fast-generator or fast-adapter."""
     import dataclasses
 
@@ -45,7 +57,12 @@ def train(stage: str, preset_name: str, folder: Path, seed: int, minutes: float 
 @group.command()
 @click.argument("image", type=click.Path(path_type=Path))
 @click.option("--prompt", required=True, help="A sentence.")
-@click.option("--boxes", required=True, type=click.Path(path_type=Path), help='JSON: {"objects": [{"name", "keyframes": [{"frame", "box"}]}]}.')
+@click.option(
+    "--boxes",
+    required=True,
+    type=click.Path(path_type=Path),
+    help='JSON: {"objects": [{"name", "keyframes": [{"frame", "box"}]}]}.',
+)
 @click.option("--model", default="flashmotion-4step", show_default=True, help="Row of the zoo.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("-o", "--output", default="sample.mkv", show_default=True, type=click.Path(path_type=Path))
@@ -62,7 +79,9 @@ def sample(image: Path, prompt: str, boxes: Path, model: str, seed: int, output:
     p = preset(ROWS[model].preset)
     frame = read_png(image)
     if frame.shape[:2] != (p.size, p.size):
-        raise InputError(image, f"is {frame.shape[1]}x{frame.shape[0]} px", f"{model} makes {p.size}x{p.size} px: scale the image")
+        raise InputError(
+            image, f"is {frame.shape[1]}x{frame.shape[0]} px", f"{model} makes {p.size}x{p.size} px: scale the image"
+        )
     case = case_from_keyframes(frame, prompt, boxes, p.frames)
     write_video(output, load_pipeline(model)(frame, prompt, maps_of(case), seed).frames, case.fps)
     click.echo(output)

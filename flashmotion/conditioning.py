@@ -12,11 +12,13 @@ import numpy.typing as npt
 from flashbench.cases.schema import Case
 
 # Far apart in RGB, so that a linear codec keeps them apart; half strength as in MagicMotion (opacity 0.5 on black).
+# fmt: off
 PALETTE = np.array(
     [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [255, 0, 255], [0, 255, 255], [255, 140, 0], [160, 160, 255],
      [150, 255, 150], [255, 150, 190], [190, 110, 40], [255, 255, 255]],
     np.uint8,
 ) // 2 + 63
+# fmt: on
 
 
 def _outline(canvas: npt.NDArray[np.uint8], box: npt.NDArray[np.float32], colour: npt.NDArray[np.uint8]) -> None:

@@ -27,7 +27,15 @@ def _mask_in(image: npt.NDArray[np.uint8], box: npt.NDArray[np.float32]) -> npt.
         return whole
     labels = np.zeros((h, w), np.uint8)
     cv2.setRNGSeed(0)
-    cv2.grabCut(np.ascontiguousarray(image[..., ::-1]), labels, (int(x0), int(y0), int(x1 - x0), int(y1 - y0)), np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_RECT)
+    cv2.grabCut(
+        np.ascontiguousarray(image[..., ::-1]),
+        labels,
+        (int(x0), int(y0), int(x1 - x0), int(y1 - y0)),
+        np.zeros((1, 65)),
+        np.zeros((1, 65)),
+        5,
+        cv2.GC_INIT_WITH_RECT,
+    )
     found = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)) & whole
     return found if found.sum() >= 0.2 * whole.sum() else whole
 
@@ -43,9 +51,15 @@ def _object(where: Path, i: int, entry: Any, image: npt.NDArray[np.uint8], frame
         at = np.array([int(k["frame"]) for k in keys])
         boxes = np.array([k["box"] for k in keys], np.float64).reshape(len(keys), 4)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(where, f"{field}.keyframes cannot be read ({error})", "give each a frame and a box of four numbers, px") from error
+        raise InputError(
+            where, f"{field}.keyframes cannot be read ({error})", "give each a frame and a box of four numbers, px"
+        ) from error
     if at[0] != 0 or (np.diff(at) <= 0).any() or at[-1] >= frames or not np.isfinite(boxes).all():
-        raise InputError(where, f"{field}.keyframes are not rising frames from 0 to {frames - 1} with finite boxes", "begin with frame 0 and sort them")
+        raise InputError(
+            where,
+            f"{field}.keyframes are not rising frames from 0 to {frames - 1} with finite boxes",
+            "begin with frame 0 and sort them",
+        )
     track = np.stack([np.interp(np.arange(frames), at, boxes[:, k]) for k in range(4)], axis=1).astype(np.float32)
     h, w = image.shape[:2]
     visible = (track[:, 0] < w - 0.5) & (track[:, 1] < h - 0.5) & (track[:, 2] > -0.5) & (track[:, 3] > -0.5)
@@ -54,14 +68,18 @@ def _object(where: Path, i: int, entry: Any, image: npt.NDArray[np.uint8], frame
     if "mask" in entry:
         mask = read_png(folder / entry["mask"])[..., 0] > 127
         if mask.shape != (h, w):
-            raise InputError(where, f"{field}.mask is {mask.shape[1]}x{mask.shape[0]} px", f"give {w}x{h} px, as the image")
+            raise InputError(
+                where, f"{field}.mask is {mask.shape[1]}x{mask.shape[0]} px", f"give {w}x{h} px, as the image"
+            )
     else:
         mask = _mask_in(image, track[0])
     return ObjectTrack(entry["name"], track, visible, mask[None])
 
 
 def case_from_keyframes(image: npt.NDArray[np.uint8], prompt: str, path: Path, frames: int, fps: float = 24.0) -> Case:
-    """Reads a JSON `{"objects": [{"name", "keyframes": [{"frame", "box"}], "mask"?: PNG}]}`; boxes px, linear in between.
+    """Reads a JSON `{"objects": [{"name", "keyframes": [{"frame", "box"}], "mask"?: PNG}]}`.
+
+    Boxes are px and go in straight lines from keyframe to keyframe.
 
     Raises:
         InputError: the file cannot be read or a field is wrong.

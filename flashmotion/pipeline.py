@@ -30,20 +30,31 @@ class FlashMotionPipeline(DiffusionPipeline):
 
     Args:
         generator: WanTransformer3DModel; adapter: a TrajectoryAdapter, or None; codec: PatchCodec or AutoencoderKLWan.
-        steps: denoising steps of the multi-step sampler, along times shifted by `shift`; ignored where `few_steps` is set.
+        steps: denoising steps of the multi-step sampler, along times shifted by `shift`; not used with `few_steps`.
         few_steps: times of the few-step sampler (predict x0, noise afresh), or None.
         guidance: classifier-free guidance of the multi-step sampler; 1 is none.
         text_length: length to which prompts are padded.
     """
 
     def __init__(
-        self, generator: WanTransformer3DModel, adapter: nn.Module | None, codec: nn.Module, steps: int = 50, shift: float = 12.0,
-        few_steps: Sequence[float] | None = None, guidance: float = 1.0, text_length: int = 48,
+        self,
+        generator: WanTransformer3DModel,
+        adapter: nn.Module | None,
+        codec: nn.Module,
+        steps: int = 50,
+        shift: float = 12.0,
+        few_steps: Sequence[float] | None = None,
+        guidance: float = 1.0,
+        text_length: int = 48,
     ) -> None:
         super().__init__()
         self.register_modules(generator=generator, adapter=adapter, codec=codec)
         self.register_to_config(
-            steps=steps, shift=shift, few_steps=None if few_steps is None else list(few_steps), guidance=guidance, text_length=text_length
+            steps=steps,
+            shift=shift,
+            few_steps=None if few_steps is None else list(few_steps),
+            guidance=guidance,
+            text_length=text_length,
         )
         self._text: Any = None
 
@@ -57,7 +68,9 @@ class FlashMotionPipeline(DiffusionPipeline):
         return self._text.tokens(prompts, self.config.text_length)[0].half().float()
 
     @torch.inference_mode()
-    def __call__(self, image: npt.NDArray[np.uint8], prompt: str, maps: npt.NDArray[np.uint8], seed: int = 0, dtype: str = "auto") -> FlashMotionOutput:
+    def __call__(
+        self, image: npt.NDArray[np.uint8], prompt: str, maps: npt.NDArray[np.uint8], seed: int = 0, dtype: str = "auto"
+    ) -> FlashMotionOutput:
         """Makes one video.
 
         Args:
@@ -78,7 +91,11 @@ class FlashMotionPipeline(DiffusionPipeline):
             if self.config.few_steps is not None:
                 z = few_step(bound[0], x, self.config.few_steps, rng)
             else:
-                z = multi_step(guided(bound[0], bound[1], self.config.guidance), x, flow.sampling_times(self.config.steps, self.config.shift))
+                z = multi_step(
+                    guided(bound[0], bound[1], self.config.guidance),
+                    x,
+                    flow.sampling_times(self.config.steps, self.config.shift),
+                )
         video = to_video(self.codec, z)[0].numpy()
         video[0] = image  # given, not made
         return FlashMotionOutput(video)

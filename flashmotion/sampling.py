@@ -1,4 +1,7 @@
-"""Samplers. A denoiser is a function (x_t, t) -> x0, latents `[B, C, F, h, w]`, t `[B]`; latent frame 0 is the given image."""
+"""Samplers.
+
+A denoiser is a function (x_t, t) -> x0, latents `[B, C, F, h, w]`, t `[B]`; latent frame 0 is the given image.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,11 @@ Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 
 def denoiser(
-    generator: WanTransformer3DModel, text: Tensor, frames: Tensor, adapter: nn.Module | None = None, control: Tensor | None = None,
+    generator: WanTransformer3DModel,
+    text: Tensor,
+    frames: Tensor,
+    adapter: nn.Module | None = None,
+    control: Tensor | None = None,
 ) -> Denoiser:
     """Binds a generator, its text `[B, L, D]`, latent frame positions `[F]` and an adapter with its control latents."""
 

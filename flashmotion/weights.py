@@ -26,7 +26,15 @@ def export(net: nn.Module, preset: str, part: str, made: dict[str, Any], dtype: 
 
     target = folder(preset, part)
     copy.deepcopy(net).to(dtype).save_pretrained(target)
-    write_json(target / "manifest.json", {**made, "dtype": str(dtype).removeprefix("torch."), "sha256": sha256_file(target / FILE), "config_sha256": sha256_file(target / "config.json")})
+    write_json(
+        target / "manifest.json",
+        {
+            **made,
+            "dtype": str(dtype).removeprefix("torch."),
+            "sha256": sha256_file(target / FILE),
+            "config_sha256": sha256_file(target / "config.json"),
+        },
+    )
     return target
 
 
@@ -38,9 +46,17 @@ def load(cls: Any, preset: str, part: str) -> Any:
     """
     source = folder(preset, part)
     if not (source / FILE).exists():
-        raise InputError(source, "weights are missing", f"train them: flashmotion train (part {part}), or restore the file from the repository")
+        raise InputError(
+            source,
+            "weights are missing",
+            f"train them: flashmotion train (part {part}), or restore the file from the repository",
+        )
     manifest = read_json(source / "manifest.json")
     for name, key in ((FILE, "sha256"), ("config.json", "config_sha256")):
         if sha256_file(source / name) != manifest[key]:
-            raise InputError(source / name, "its sha256 is not the manifest's", "restore the file from the repository, or export it again")
+            raise InputError(
+                source / name,
+                "its sha256 is not the manifest's",
+                "restore the file from the repository, or export it again",
+            )
     return cls.from_pretrained(source, torch_dtype=torch.float32, use_safetensors=True, local_files_only=True).eval()

@@ -38,9 +38,20 @@ class Row:
 
 
 ROWS: dict[str, Row] = {
-    "slow-50step": Row("slow-generator", "slow-adapter", 50, False, True, "SlowGenerator + SlowAdapter (stage 1), the teacher"),
-    "slow-4step": Row("slow-generator", "slow-adapter", 4, False, True, "the teacher in 4 steps: failure mode (a) of the paper"),
-    "plugged-4step": Row("fast-generator", "slow-adapter", 4, True, False, "SlowAdapter on the FastGenerator, no stage 3: failure mode (b)"),
+    "slow-50step": Row(
+        "slow-generator", "slow-adapter", 50, False, True, "SlowGenerator + SlowAdapter (stage 1), the teacher"
+    ),
+    "slow-4step": Row(
+        "slow-generator", "slow-adapter", 4, False, True, "the teacher in 4 steps: failure mode (a) of the paper"
+    ),
+    "plugged-4step": Row(
+        "fast-generator",
+        "slow-adapter",
+        4,
+        True,
+        False,
+        "SlowAdapter on the FastGenerator, no stage 3: failure mode (b)",
+    ),
     "flashmotion-4step": Row("fast-generator", "fast-adapter", 4, True, False, "FastGenerator + FastAdapter (stage 3)"),
 }
 
@@ -50,9 +61,14 @@ def load_pipeline(name: str) -> FlashMotionPipeline:
     row = ROWS[name]
     p = preset(row.preset)
     return FlashMotionPipeline(
-        weights.load(WanTransformer3DModel, row.preset, row.generator), weights.load(ControlNetAdapter, row.preset, row.adapter),
-        weights.load(PatchCodec, row.preset, "codec"), row.steps, p.sample_shift, p.few_steps if row.few else None,
-        p.guidance if row.guided else 1.0, p.text_length,
+        weights.load(WanTransformer3DModel, row.preset, row.generator),
+        weights.load(ControlNetAdapter, row.preset, row.adapter),
+        weights.load(PatchCodec, row.preset, "codec"),
+        row.steps,
+        p.sample_shift,
+        p.few_steps if row.few else None,
+        p.guidance if row.guided else 1.0,
+        p.text_length,
     )
 
 
@@ -64,27 +80,45 @@ class ZooModel:
         p = preset(self.row.preset)
         if suite.size != (p.size, p.size) or suite.frames > p.frames or suite.frames % STRIDE != 1:
             asked = f"{suite.frames} frames of {suite.size[1]}x{suite.size[0]} px"
-            raise InputError(f"model {name!r}", f"cannot make {asked}", f"ask for {p.size}x{p.size} px and 1 + 4 k frames up to {p.frames}")
+            raise InputError(
+                f"model {name!r}",
+                f"cannot make {asked}",
+                f"ask for {p.size}x{p.size} px and 1 + 4 k frames up to {p.frames}",
+            )
         self.pipeline = load_pipeline(name)
 
     @cached_property
     def manifests(self) -> dict[str, Any]:
-        return {part: read_json(weights.folder(self.row.preset, part) / "manifest.json") for part in (self.row.generator, self.row.adapter, "codec")}
+        return {
+            part: read_json(weights.folder(self.row.preset, part) / "manifest.json")
+            for part in (self.row.generator, self.row.adapter, "codec")
+        }
 
     @cached_property
     def fingerprint(self) -> str:
         hashes = {part: m["sha256"] for part, m in self.manifests.items()}
-        settings = {k: v for k, v in dict(self.pipeline.config).items() if not isinstance(v, list | tuple) or k == "few_steps"}
+        settings = {
+            k: v for k, v in dict(self.pipeline.config).items() if not isinstance(v, list | tuple) or k == "few_steps"
+        }
         text = json.dumps([self.name, hashes, settings, str(pick())], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def info(self) -> dict[str, Any]:
         return {
-            **asdict(self.row), "guidance": self.pipeline.config.guidance, "few_steps": self.pipeline.config.few_steps, "shift": self.pipeline.config.shift,
-            "precision": str(pick()).removeprefix("torch."), "licence": "Apache-2.0",
-            "parameters": sum(q.numel() for n in ("generator", "adapter") for q in getattr(self.pipeline, n).parameters()),
-            "weights": {part: {k: m.get(k) for k in ("sha256", "command", "steps", "of", "seconds")} for part, m in self.manifests.items()},
+            **asdict(self.row),
+            "guidance": self.pipeline.config.guidance,
+            "few_steps": self.pipeline.config.few_steps,
+            "shift": self.pipeline.config.shift,
+            "precision": str(pick()).removeprefix("torch."),
+            "licence": "Apache-2.0",
+            "parameters": sum(
+                q.numel() for n in ("generator", "adapter") for q in getattr(self.pipeline, n).parameters()
+            ),
+            "weights": {
+                part: {k: m.get(k) for k in ("sha256", "command", "steps", "of", "seconds")}
+                for part, m in self.manifests.items()
+            },
         }
 
     def generate(self, case: Case, seed: int) -> npt.NDArray[np.uint8]:

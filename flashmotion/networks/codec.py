@@ -37,7 +37,13 @@ class PatchCodec(ModelMixin, ConfigMixin):
     """
 
     @register_to_config
-    def __init__(self, z_dim: int = 128, patch: int = 8, latents_mean: list[float] | None = None, latents_std: list[float] | None = None) -> None:
+    def __init__(
+        self,
+        z_dim: int = 128,
+        patch: int = 8,
+        latents_mean: list[float] | None = None,
+        latents_std: list[float] | None = None,
+    ) -> None:
         super().__init__()
         self.basis = nn.Parameter(torch.zeros(STRIDE * patch * patch * 3, z_dim), requires_grad=False)
         self.spatial_compression_ratio, self.temporal_compression_ratio = patch, STRIDE

@@ -1,7 +1,8 @@
 """The diffusion discriminator (the paper, section 3.4): trainable heads on features of the frozen slow generator.
 
 Per tapped block a learnable query passes three attentions in turn: SS, self-attention with text and first-frame
-tokens; TC, cross-attention to trajectory tokens; VC, cross-attention to the block's video tokens; all queries give one logit.
+tokens; TC, cross-attention to trajectory tokens; VC, cross-attention to the block's video tokens. All queries together
+give one logit.
 """
 
 from __future__ import annotations
@@ -47,20 +48,27 @@ class Discriminator(nn.Module):
     """Logit of a noised video from the tapped hidden states of the frozen slow generator.
 
     Args:
-        taps: number of tapped blocks; feature: their width; text: width of the prompt's token states; control: channels of the
-            trajectory latents, whose positions are the trajectory tokens.
+        taps: number of tapped blocks; feature: their width; text: width of the prompt's token states; control: channels
+            of the trajectory latents, whose positions are the trajectory tokens.
     """
 
     def __init__(self, taps: int, feature: int, text: int, control: int, dim: int = 128, heads: int = 4) -> None:
         super().__init__()
         self.branches = nn.ModuleList(_Branch(dim, feature, text, control + 2, heads) for _ in range(taps))
         self.time = nn.Sequential(nn.Linear(1, dim), nn.SiLU(), nn.Linear(dim, dim))
-        self.out = nn.Sequential(nn.LayerNorm((taps + 1) * dim), nn.Linear((taps + 1) * dim, dim), nn.SiLU(), nn.Linear(dim, 1))
+        self.out = nn.Sequential(
+            nn.LayerNorm((taps + 1) * dim), nn.Linear((taps + 1) * dim, dim), nn.SiLU(), nn.Linear(dim, 1)
+        )
         nn.init.zeros_(self.out[-1].weight)
         nn.init.zeros_(self.out[-1].bias)
 
     def forward(self, tapped: list[Tensor], text: Tensor, control: Tensor, t: Tensor, first: int) -> Tensor:
-        """tapped: `[B, N, D]` a tap; text `[B, L, K]`; control latents `[B, C, F, h, w]`; t `[B]`; first: tokens of frame 0. Returns `[B]`."""
+        """Logits `[B]`.
+
+        Args:
+            tapped: `[B, N, D]` a tap; text: `[B, L, K]`; control: latents `[B, C, F, h, w]`; t: `[B]`.
+            first: number of tokens of latent frame 0.
+        """
         f, h, w = control.shape[2:]
         yx = torch.stack(torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")).to(control)
         place = yx[None, :, None].expand(len(control), -1, f, -1, -1)

@@ -18,7 +18,10 @@ TIME_SCALE = 1000.0
 
 
 class Request(NamedTuple):
-    """What is denoised. x `[B, C, F, h, w]` with the clean first latent in frame 0, t `[B]`, text `[B, L, D]`, frames `[F]`: positions."""
+    """What is denoised.
+
+    x `[B, C, F, h, w]` with the clean first latent in frame 0, t `[B]`, text `[B, L, D]`, frames `[F]`: positions.
+    """
 
     x: Tensor
     t: Tensor
@@ -27,7 +30,10 @@ class Request(NamedTuple):
 
 
 class Embedded(NamedTuple):
-    """The request as tokens. hidden `[B, N, D]`, time `[B, 2, D]`, modulation `[B, 2, 6, D]`, text `[B, L, D]`, rope: two `[1, N, 1, d]`."""
+    """The request as tokens.
+
+    hidden `[B, N, D]`, time `[B, 2, D]`, modulation `[B, 2, 6, D]`, text `[B, L, D]`, rope: two `[1, N, 1, d]`.
+    """
 
     hidden: Tensor
     time: Tensor
@@ -50,7 +56,10 @@ def rope_at(model: WanTransformer3DModel, frames: Tensor, height: int, width: in
 
 
 def embed(model: WanTransformer3DModel, request: Request) -> Embedded:
-    """Tokens, time and text of a request. Where the model has 2 C input channels, the first latent is repeated along the others."""
+    """Tokens, time and text of a request.
+
+    Where the model has 2 C input channels, the first latent is repeated along the others.
+    """
     x, t = request.x, request.t
     if model.config.in_channels == 2 * x.shape[1]:
         x = torch.cat([x, x[:, :, :1].expand_as(x)], dim=1)
@@ -59,20 +68,33 @@ def embed(model: WanTransformer3DModel, request: Request) -> Embedded:
     hidden = model.patch_embedding(x).flatten(2).transpose(1, 2).contiguous()
     times = torch.stack([torch.zeros_like(t), t], dim=1) * TIME_SCALE  # (B, 2)
     time, modulation, text, _ = model.condition_embedder(times.flatten(), request.text, timestep_seq_len=2)
-    return Embedded(hidden, time, modulation.unflatten(2, (6, -1)), text, rope_at(model, request.frames, height, width), height * width)
+    return Embedded(
+        hidden,
+        time,
+        modulation.unflatten(2, (6, -1)),
+        text,
+        rope_at(model, request.frames, height, width),
+        height * width,
+    )
 
 
 def _modulated(x: Tensor, scale: Tensor, shift: Tensor, first: int) -> Tensor:
-    return torch.cat([x[:, :first] * (1 + scale[:, :1]) + shift[:, :1], x[:, first:] * (1 + scale[:, 1:]) + shift[:, 1:]], dim=1)
+    return torch.cat(
+        [x[:, :first] * (1 + scale[:, :1]) + shift[:, :1], x[:, first:] * (1 + scale[:, 1:]) + shift[:, 1:]], dim=1
+    )
 
 
 def _gated(x: Tensor, gate: Tensor, first: int) -> Tensor:
     return torch.cat([x[:, :first] * gate[:, :1], x[:, first:] * gate[:, 1:]], dim=1)
 
 
-def run_block(block: torch.nn.Module, hidden: Tensor, text: Tensor, modulation: Tensor, cos: Tensor, sin: Tensor, first: int) -> Tensor:
+def run_block(
+    block: torch.nn.Module, hidden: Tensor, text: Tensor, modulation: Tensor, cos: Tensor, sin: Tensor, first: int
+) -> Tensor:
     """WanTransformerBlock.forward with the modulation given once a segment, `[B, 2, 6, D]`."""
-    shift, scale, gate, c_shift, c_scale, c_gate = (block.scale_shift_table.unsqueeze(0) + modulation.float()).unbind(dim=2)
+    shift, scale, gate, c_shift, c_scale, c_gate = (block.scale_shift_table.unsqueeze(0) + modulation.float()).unbind(
+        dim=2
+    )
     h = _modulated(block.norm1(hidden.float()), scale, shift, first).type_as(hidden)
     hidden = (hidden.float() + _gated(block.attn1(h, None, None, (cos, sin)), gate, first)).type_as(hidden)
     h = block.norm2(hidden.float()).type_as(hidden)
@@ -97,7 +119,7 @@ BLOCKS = Blocks()
 def run_blocks(
     model: WanTransformer3DModel, e: Embedded, residuals: Sequence[Tensor] | None = None, taps: Sequence[int] = ()
 ) -> tuple[Tensor, list[Tensor]]:
-    """All blocks; residual i is added after block i. Returns the last hidden state and those of the blocks in `taps`."""
+    """All blocks; residual i is added after block i. Returns the last hidden state and those of blocks `taps`."""
     hidden, tapped = e.hidden, []
     for i, block in enumerate(model.blocks):
         hidden = BLOCKS.run(block, hidden, e.text, e.modulation, e.rope[0], e.rope[1], e.first)
@@ -119,7 +141,11 @@ def head(model: WanTransformer3DModel, hidden: Tensor, e: Embedded, shape: torch
 
 
 def predict_x0(
-    model: WanTransformer3DModel, request: Request, residuals: Sequence[Tensor] | None = None, *, embedded: Embedded | None = None,
+    model: WanTransformer3DModel,
+    request: Request,
+    residuals: Sequence[Tensor] | None = None,
+    *,
+    embedded: Embedded | None = None,
 ) -> Tensor:
     """Clean latents `[B, C, F, h, w]` predicted from x_t; frame 0 is the given one, bit for bit.
 

@@ -2,16 +2,20 @@
 
 from flashmotion.presets.schema import Preset, Schedule
 
+# fmt: off
 NANO = Preset(
     name="nano",
     size=64, frames=121, scenes=8192, groups=4, text_length=48,
     channels=192, patch=8, heads=4, head_dim=64, layers=6, ffn=1024, freq_dim=128,
-    train_shift=3.0, sample_shift=12.0, slow_steps=50, guidance=1.5, text_dropout=0.1, low_noise_floor=0.12, gradient_loss=4.0,
+    train_shift=3.0, sample_shift=12.0, slow_steps=50, guidance=1.5,
+    text_dropout=0.1, low_noise_floor=0.12, gradient_loss=4.0,
     few_steps=(1.0, 0.75, 0.5, 0.25),
     base=Schedule(steps=1200, batch=8, lr=1e-3, muon_lr=2e-3),
     slow_adapter=Schedule(steps=1600, batch=8, lr=1e-3, muon_lr=2e-3),
     mask_share=0.46,
-    fast_generator=Schedule(steps=600, batch=8, lr=1e-4, betas=(0.0, 0.999), ema=0.99),
-    fast_adapter=Schedule(steps=1000, batch=8, lr=1e-4, betas=(0.0, 0.999), ema=0.99),
-    dmd_guidance=1.5, critic_updates=5, gan_weight=0.01,
+    fast_generator=Schedule(steps=400, batch=8, lr=1e-4, betas=(0.0, 0.999), ema=0.99),
+    fast_adapter=Schedule(steps=500, batch=8, lr=2e-4, betas=(0.0, 0.999), ema=0.99),
+    # The paper updates the adapter at every fifth step; 500 steps are few, hence every second.
+    dmd_guidance=1.5, critic_updates=5, heads_updates=2, gan_weight=0.05,
 )
+# fmt: on

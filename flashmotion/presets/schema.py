@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast one stage trains. Learning rate: warm-up, constant to `hold` of the steps, then linear to zero."""
+    """How long and how fast one stage trains: warm-up, constant to `hold` of the steps, then linear to zero."""
 
     steps: int
     batch: int
@@ -56,5 +56,6 @@ class Preset:
     fast_generator: Schedule
     fast_adapter: Schedule
     dmd_guidance: float
-    critic_updates: int
-    gan_weight: float
+    critic_updates: int  # stage 2: fake-score updates a generator update
+    heads_updates: int  # stage 3: discriminator updates an adapter update
+    gan_weight: float  # of L_G beside lambda * L_diffusion

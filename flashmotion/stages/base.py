@@ -25,7 +25,9 @@ class Base:
     name = "base"
     averaged = ("generator",)
 
-    def __init__(self, preset: Preset, codec: PatchCodec, dtype: torch.dtype, test_text: Tensor, clips: int = 4) -> None:
+    def __init__(
+        self, preset: Preset, codec: PatchCodec, dtype: torch.dtype, test_text: Tensor, clips: int = 4
+    ) -> None:
         self.preset, self.codec, self.dtype = preset, codec, dtype
         self.generator = common.new_generator(preset)
         self.nets = {"generator": self.generator}
@@ -60,7 +62,9 @@ class Base:
         video = to_video(self.codec, z)
         out["change"] = float(video.float().diff(dim=1).abs().mean())
         out["change_of_truth"] = float(held.video[:2].float().diff(dim=1).abs().mean())
-        common.sheet(folder / f"sheet-{step:06d}.png", [v for pair in zip(held.video[:2], video, strict=True) for v in pair])
+        common.sheet(
+            folder / f"sheet-{step:06d}.png", [v for pair in zip(held.video[:2], video, strict=True) for v in pair]
+        )
         return out
 
     def products(self, averages: Mapping[str, nn.Module]) -> dict[str, nn.Module]:

@@ -15,7 +15,7 @@ POWER = 0.7  # coefficients are divided by std^(1 - POWER): strong ones stay str
 
 
 def patches(video: Tensor, patch: int) -> Tensor:
-    """uint8 `[T, H, W, 3]`, T a multiple of 4 -> float `[positions, 3 * 4 * patch * patch]`, -1..1, in the codec's order."""
+    """uint8 `[T, H, W, 3]`, T a multiple of 4 -> float `[positions, 3 * 4 * patch * patch]`, -1..1, codec's order."""
     t, h, w, _ = video.shape
     x = video.float().div(127.5).sub(1).permute(3, 0, 1, 2)
     x = x.view(3, t // STRIDE, STRIDE, h // patch, patch, w // patch, patch)

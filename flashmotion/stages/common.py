@@ -22,8 +22,17 @@ from flashmotion.training.data import scene
 def new_generator(p: Preset) -> WanTransformer3DModel:
     """A generator whose output layer is zero: it starts from the frozen first frame."""
     model = WanTransformer3DModel(
-        patch_size=(1, 1, 1), num_attention_heads=p.heads, attention_head_dim=p.head_dim, in_channels=2 * p.channels, out_channels=p.channels,
-        text_dim=384, freq_dim=p.freq_dim, ffn_dim=p.ffn, num_layers=p.layers, cross_attn_norm=True, rope_max_seq_len=256,
+        patch_size=(1, 1, 1),
+        num_attention_heads=p.heads,
+        attention_head_dim=p.head_dim,
+        in_channels=2 * p.channels,
+        out_channels=p.channels,
+        text_dim=384,
+        freq_dim=p.freq_dim,
+        ffn_dim=p.ffn,
+        num_layers=p.layers,
+        cross_attn_norm=True,
+        rope_max_seq_len=256,
     )
     nn.init.zeros_(model.proj_out.weight)
     nn.init.zeros_(model.proj_out.bias)
@@ -40,7 +49,9 @@ def optimizers(nets: Iterable[nn.Module], schedule: Schedule, prefix: str = "") 
                 (matrices if schedule.muon_lr and q.ndim == 2 and id(q) in blocks else rest).append(q)
     made: dict[str, torch.optim.Optimizer] = {}
     if matrices:
-        made[prefix + "muon"] = torch.optim.Muon(matrices, lr=schedule.muon_lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+        made[prefix + "muon"] = torch.optim.Muon(
+            matrices, lr=schedule.muon_lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+        )
     made[prefix + "adamw"] = torch.optim.AdamW(rest, lr=schedule.lr, betas=schedule.betas, weight_decay=0.0, fused=True)
     return made
 
@@ -54,7 +65,10 @@ def latents_with_noise(z: Tensor, t: Tensor, rng: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Whole clips of test scenes. video uint8 `[B, T, H, W, 3]`, latents and control `[B, C, F, h, w]`, text `[B, L, D]`, masks per clip."""
+    """Whole clips of test scenes.
+
+    video and maps uint8 `[B, T, H, W, 3]`, latents and control `[B, C, F, h, w]`, text and empty `[B, L, D]`.
+    """
 
     video: Tensor
     latents: Tensor
@@ -71,7 +85,12 @@ def held_out(p: Preset, codec: PatchCodec, text: Tensor, condition: str, clips: 
     video = torch.from_numpy(np.stack([r.video for r in rendered]))
     maps = torch.from_numpy(np.stack([colour_maps(r.masks, r.boxes, r.visible, condition) for r in rendered]))
     return HeldOut(
-        video, to_latents(codec, video), to_latents(codec, maps), maps, text[:clips].float(), text[-1:].float().expand(clips, -1, -1),
+        video,
+        to_latents(codec, video),
+        to_latents(codec, maps),
+        maps,
+        text[:clips].float(),
+        text[-1:].float().expand(clips, -1, -1),
         tuple(r.masks for r in rendered),
     )
 
@@ -96,7 +115,9 @@ def sharpness(video: Tensor, masks: np.ndarray) -> float:
     return float(lap[1:][inside[1:]].mean())
 
 
-def update(loss: Tensor, optims: dict[str, torch.optim.Optimizer], nets: Iterable[nn.Module], clip: float, name: str = "loss") -> dict[str, float]:
+def update(
+    loss: Tensor, optims: dict[str, torch.optim.Optimizer], nets: Iterable[nn.Module], clip: float, name: str = "loss"
+) -> dict[str, float]:
     """Backward, clip, step. Returns the loss and the gradient norm before clipping."""
     parameters = [q for net in nets for q in net.parameters() if q.requires_grad]
     loss.backward()

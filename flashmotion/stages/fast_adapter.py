@@ -1,8 +1,8 @@
 """Stage 3, FastAdapter (the paper, section 3.4): the adapter re-aligned to the frozen fast generator.
 
 L = L_G + lambda(step) L_diffusion,  lambda(step) = 1 / (4e-3 step + 0.1),  L_G = E[softplus(-D(x_t^fake, t))],
-L_D = E[softplus(-D(x_t^real, t)) + softplus(D(x_t^fake, t))],  L_diffusion = || G(x_t, t) - x0_real ||^2 at the few-step times.
-The discriminator is trained at every step, the adapter at every `critic_updates`-th; `step` counts the former.
+L_D = E[softplus(-D(x_t^real, t)) + softplus(D(x_t^fake, t))],  L_diffusion = || G(x_t, t) - x0_real ||^2, t listed.
+The discriminator is trained at every step, the adapter at every `heads_updates`-th; `step` counts the former.
 """
 
 from __future__ import annotations
@@ -46,13 +46,25 @@ class FastAdapter:
     name = "fast-adapter"
     averaged = ("adapter",)
 
-    def __init__(self, preset: Preset, codec: PatchCodec, dtype: torch.dtype, test_text: Tensor, clips: int = 6, parts: tuple[nn.Module, nn.Module, nn.Module] | None = None) -> None:
+    def __init__(
+        self,
+        preset: Preset,
+        codec: PatchCodec,
+        dtype: torch.dtype,
+        test_text: Tensor,
+        clips: int = 6,
+        parts: tuple[nn.Module, nn.Module, nn.Module] | None = None,
+    ) -> None:
         """parts: slow generator, fast generator, slow adapter; loaded from the shipped weights if None."""
         self.preset, self.codec, self.dtype = preset, codec, dtype
-        slow, fast, adapter = parts if parts is not None else (
-            weights.load(WanTransformer3DModel, preset.name, "slow-generator"),
-            weights.load(WanTransformer3DModel, preset.name, "fast-generator"),
-            weights.load(ControlNetAdapter, preset.name, "slow-adapter"),
+        slow, fast, adapter = (
+            parts
+            if parts is not None
+            else (
+                weights.load(WanTransformer3DModel, preset.name, "slow-generator"),
+                weights.load(WanTransformer3DModel, preset.name, "fast-generator"),
+                weights.load(ControlNetAdapter, preset.name, "slow-adapter"),
+            )
         )
         self.slow, self.fast = slow.requires_grad_(False).eval(), fast.requires_grad_(False).eval()
         self.adapter = copy.deepcopy(adapter).requires_grad_(True)
@@ -84,14 +96,18 @@ class FastAdapter:
         real_logit = self._logits(z, t, eps, text, control, batch.frames)
         fake_logit = self._logits(fake, t, eps, text, control, batch.frames)
         loss = softplus_discriminator(real_logit, fake_logit)
-        out = common.update(loss, self.discriminator_optimizers, [self.discriminator], p.fast_adapter.clip, "discriminator")
+        out = common.update(
+            loss, self.discriminator_optimizers, [self.discriminator], p.fast_adapter.clip, "discriminator"
+        )
         right = torch.cat([real_logit > 0, fake_logit < 0]).float()
         out["accuracy"] = float(right.mean())
-        if (step + 1) % p.critic_updates == 0:
+        if (step + 1) % p.heads_updates == 0:
             out |= self._adapter_step(step, model, z, control, text, batch, rng)
         return out
 
-    def _adapter_step(self, step: int, model: Denoiser, z: Tensor, control: Tensor, text: Tensor, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+    def _adapter_step(
+        self, step: int, model: Denoiser, z: Tensor, control: Tensor, text: Tensor, batch: Batch, rng: torch.Generator
+    ) -> dict[str, float]:
         p = self.preset
         with autocast(self.dtype):
             fake = student(model, z[:, :, :1], len(batch.frames), p.few_steps, rng, grad=True)
@@ -106,12 +122,30 @@ class FastAdapter:
         diffusion = x0_loss(p, self.codec, x0, z, torch.ones_like(listed), batch.weight)
         scale = lambda_of(step)
         out = {"adversarial": float(adversarial.detach()), "diffusion": float(diffusion.detach()), "lambda": scale}
-        out |= common.update(p.gan_weight * adversarial + scale * diffusion, self.adapter_optimizers, [self.adapter], p.fast_adapter.clip, "adapter")
+        # Health: what each term alone asks of one layer, so that the weight of L_G can be judged.
+        probe = self.adapter.outputs[-1].weight
+        for name, term in (("adversarial", adversarial), ("diffusion", diffusion)):
+            out[f"pull_{name}"] = float(torch.autograd.grad(term, probe, retain_graph=True)[0].norm())
+        out |= common.update(
+            p.gan_weight * adversarial + scale * diffusion,
+            self.adapter_optimizers,
+            [self.adapter],
+            p.fast_adapter.clip,
+            "adapter",
+        )
         return out
 
     @torch.no_grad()
     def validate(self, averages: Mapping[str, nn.Module], folder: Path, step: int) -> dict[str, float]:
-        return sample_report(self.preset, self.codec, self.dtype, self.fast, averages["adapter"], self.held, folder / f"sheet-{step:06d}.png")
+        return sample_report(
+            self.preset,
+            self.codec,
+            self.dtype,
+            self.fast,
+            averages["adapter"],
+            self.held,
+            folder / f"sheet-{step:06d}.png",
+        )
 
     def products(self, averages: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
         """Shipped parts by name."""

@@ -1,4 +1,4 @@
-"""Stage 2, FastGenerator (the paper, section 3.3): distribution matching distillation of the generator alone, to four steps.
+"""Stage 2, FastGenerator (the paper, section 3.3): distribution matching distillation of the generator alone.
 
 grad L_DMD = E_t[ -(s_real(x_t, t) - s_fake(x_t, t)) dG/dtheta ],  L_fake = E || mu_fake(x_t, t) - x0 ||^2
 (DMD, arXiv 2311.18828; DMD2, arXiv 2405.14867). The adapter is not involved. Every step trains the fake score; every
@@ -32,7 +32,9 @@ def score_times(n: int, shift: float, rng: torch.Generator) -> Tensor:
     return flow.shifted(torch.rand(n, generator=rng), shift).clamp(0.02, 0.98)
 
 
-def student(model: Denoiser, first: Tensor, latent_frames: int, times: tuple[float, ...], rng: torch.Generator, grad: bool) -> Tensor:
+def student(
+    model: Denoiser, first: Tensor, latent_frames: int, times: tuple[float, ...], rng: torch.Generator, grad: bool
+) -> Tensor:
     """Runs the few-step sampler to a random exit step, with gradient through that step only. Returns x0 latents."""
     exit_step = int(torch.randint(len(times), (1,), generator=rng))
     x = start(first, latent_frames, rng)
@@ -47,7 +49,10 @@ def student(model: Denoiser, first: Tensor, latent_frames: int, times: tuple[flo
 
 
 def dmd_loss(x: Tensor, x_real: Tensor, x_fake: Tensor) -> Tensor:
-    """0.5 || x - sg(x - g) ||^2, g = (x_fake - x_real) / mean |x - x_real|, frame 0 left out: its gradient in x is g up to the mean's factor."""
+    """0.5 || x - sg(x - g) ||^2, g = (x_fake - x_real) / mean |x - x_real|, frame 0 left out.
+
+    Its gradient in x is g up to the mean's factor.
+    """
     with torch.no_grad():
         norm = (x - x_real)[:, :, 1:].abs().mean((1, 2, 3, 4), keepdim=True).clamp(min=1e-6)
         g = torch.nan_to_num((x_fake - x_real) / norm)
@@ -60,7 +65,15 @@ class FastGenerator:
     name = "fast-generator"
     averaged = ("generator",)
 
-    def __init__(self, preset: Preset, codec: PatchCodec, dtype: torch.dtype, test_text: Tensor, clips: int = 6, slow: WanTransformer3DModel | None = None) -> None:
+    def __init__(
+        self,
+        preset: Preset,
+        codec: PatchCodec,
+        dtype: torch.dtype,
+        test_text: Tensor,
+        clips: int = 6,
+        slow: WanTransformer3DModel | None = None,
+    ) -> None:
         self.preset, self.codec, self.dtype = preset, codec, dtype
         loaded = slow if slow is not None else weights.load(WanTransformer3DModel, preset.name, "slow-generator")
         self.slow = loaded.requires_grad_(False).eval()
@@ -90,7 +103,9 @@ class FastGenerator:
             out |= self._generator_step(model, first, text, batch, rng)
         return out
 
-    def _generator_step(self, model: Denoiser, first: Tensor, text: Tensor, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+    def _generator_step(
+        self, model: Denoiser, first: Tensor, text: Tensor, batch: Batch, rng: torch.Generator
+    ) -> dict[str, float]:
         p = self.preset
         empty = self.empty.expand(len(text), -1, -1)
         with autocast(self.dtype):
@@ -98,9 +113,13 @@ class FastGenerator:
             with torch.no_grad():
                 t = score_times(len(x), p.train_shift, rng)
                 x_t = common.latents_with_noise(x.detach(), t, rng)
-                real: Callable[[Tensor, Tensor], Tensor] = guided(denoiser(self.slow, text, batch.frames), denoiser(self.slow, empty, batch.frames), p.dmd_guidance)
+                real: Callable[[Tensor, Tensor], Tensor] = guided(
+                    denoiser(self.slow, text, batch.frames), denoiser(self.slow, empty, batch.frames), p.dmd_guidance
+                )
                 x_real, x_fake = real(x_t, t).float(), denoiser(self.fake, text, batch.frames)(x_t, t).float()
-        out = common.update(dmd_loss(x, x_real, x_fake), self.generator_optimizers, [self.generator], p.fast_generator.clip, "dmd")
+        out = common.update(
+            dmd_loss(x, x_real, x_fake), self.generator_optimizers, [self.generator], p.fast_generator.clip, "dmd"
+        )
         # Health: the distance of the scores, how contrasty the output is, how much of it copies the first frame.
         out["score_gap"] = float((x_fake - x_real)[:, :, 1:].abs().mean())
         out["real_gap"] = float((x.detach() - x_real)[:, :, 1:].abs().mean())
@@ -110,7 +129,15 @@ class FastGenerator:
 
     @torch.no_grad()
     def validate(self, averages: Mapping[str, nn.Module], folder: Path, step: int) -> dict[str, float]:
-        return sample_report(self.preset, self.codec, self.dtype, averages["generator"], None, self.held, folder / f"sheet-{step:06d}.png")
+        return sample_report(
+            self.preset,
+            self.codec,
+            self.dtype,
+            averages["generator"],
+            None,
+            self.held,
+            folder / f"sheet-{step:06d}.png",
+        )
 
     def products(self, averages: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
         """Shipped parts by name."""

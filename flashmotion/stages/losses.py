@@ -11,8 +11,9 @@ from flashmotion.presets.schema import Preset
 
 
 def x0_loss(preset: Preset, codec: nn.Module, x0_hat: Tensor, x0: Tensor, t: Tensor, weight: Tensor) -> Tensor:
-    """Flow-matching loss in x0 form: || x0_hat - x0 ||^2 / max(t, floor), frame 0 left out, plus the same of spatial differences.
+    """Flow-matching loss in x0 form: || x0_hat - x0 ||^2 / max(t, floor), plus the same of spatial differences.
 
+    Frame 0 is left out.
     The v loss is this with 1 / t^2; at nano scale that starves high noise, where composition is decided. The second
     term sees what squares of latents do not: edges across patch borders.
 
@@ -27,7 +28,9 @@ def x0_loss(preset: Preset, codec: nn.Module, x0_hat: Tensor, x0: Tensor, t: Ten
     if preset.gradient_loss:
         whole = (x0_hat - x0).float()
         pixels = to_pixels(codec, whole) - to_pixels(codec, torch.zeros_like(whole))  # linear codec: the decoded error
-        w = F.interpolate(weight.float(), scale_factor=float(preset.patch), mode="nearest")[:, 1:].repeat_interleave(4, 1)
+        w = F.interpolate(weight.float(), scale_factor=float(preset.patch), mode="nearest")[:, 1:].repeat_interleave(
+            4, 1
+        )
         e = pixels[:, :, 1:]
         dx, dy = e.diff(dim=4).square().mean(1), e.diff(dim=3).square().mean(1)
         both = (dx * w[..., 1:]).mean((1, 2, 3)) + (dy * w[:, :, 1:]).mean((1, 2, 3))

@@ -30,9 +30,19 @@ class SlowAdapter:
     name = "slow-adapter"
     averaged = ("adapter",)
 
-    def __init__(self, preset: Preset, codec: PatchCodec, dtype: torch.dtype, test_text: Tensor, clips: int = 6, generator: WanTransformer3DModel | None = None) -> None:
+    def __init__(
+        self,
+        preset: Preset,
+        codec: PatchCodec,
+        dtype: torch.dtype,
+        test_text: Tensor,
+        clips: int = 6,
+        generator: WanTransformer3DModel | None = None,
+    ) -> None:
         self.preset, self.codec, self.dtype = preset, codec, dtype
-        loaded = generator if generator is not None else weights.load(WanTransformer3DModel, preset.name, "slow-generator")
+        loaded = (
+            generator if generator is not None else weights.load(WanTransformer3DModel, preset.name, "slow-generator")
+        )
         self.generator = loaded.requires_grad_(False).eval()
         self.adapter = ControlNetAdapter.of(self.generator, preset.channels)
         self.nets = {"adapter": self.adapter}
@@ -54,7 +64,15 @@ class SlowAdapter:
     @torch.no_grad()
     def validate(self, averages: Mapping[str, nn.Module], folder: Path, step: int) -> dict[str, float]:
         held = self.held["masks" if step <= self.boxes_from else "boxes"]
-        return sample_report(self.preset, self.codec, self.dtype, self.generator, averages["adapter"], held, folder / f"sheet-{step:06d}.png")
+        return sample_report(
+            self.preset,
+            self.codec,
+            self.dtype,
+            self.generator,
+            averages["adapter"],
+            held,
+            folder / f"sheet-{step:06d}.png",
+        )
 
     def products(self, averages: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
         """Shipped parts by name."""
@@ -63,14 +81,25 @@ class SlowAdapter:
 
 @torch.no_grad()
 def sample_report(
-    p: Preset, codec: PatchCodec, dtype: torch.dtype, generator: WanTransformer3DModel, adapter: nn.Module | None, held: common.HeldOut, path: Path,
+    p: Preset,
+    codec: PatchCodec,
+    dtype: torch.dtype,
+    generator: WanTransformer3DModel,
+    adapter: nn.Module | None,
+    held: common.HeldOut,
+    path: Path,
     clips: int = 3,
 ) -> dict[str, float]:
-    """PSNR and sharpness of objects of whole held-out clips in 1, 4 and 20 steps, and a contact sheet (truth, 20 steps, 4 steps)."""
+    """PSNR and sharpness of objects of whole held-out clips in 1, 4 and 20 steps.
+
+    The contact sheet shows truth, maps, 20 steps and 4 steps.
+    """
     frames = torch.arange(held.latents.shape[2])
     first, out, shown = held.latents[:clips, :, :1], {}, {}
     with autocast(dtype):
-        model = denoiser(generator, held.text[:clips], frames, adapter, held.control[:clips] if adapter is not None else None)
+        model = denoiser(
+            generator, held.text[:clips], frames, adapter, held.control[:clips] if adapter is not None else None
+        )
         for steps in (1, 4, 20):
             rng = torch.Generator().manual_seed(0)
             x = start(first, len(frames), rng)
@@ -81,8 +110,12 @@ def sample_report(
             video = to_video(codec, z)
             shown[steps] = video
             out[f"psnr_{steps}step"] = common.psnr(video, held.video[:clips])
-            out[f"sharpness_{steps}step"] = sum(common.sharpness(v, m) for v, m in zip(video, held.masks, strict=False)) / clips
-    out["sharpness_truth"] = sum(common.sharpness(v, m) for v, m in zip(held.video[:clips], held.masks, strict=False)) / clips
+            out[f"sharpness_{steps}step"] = (
+                sum(common.sharpness(v, m) for v, m in zip(video, held.masks, strict=False)) / clips
+            )
+    out["sharpness_truth"] = (
+        sum(common.sharpness(v, m) for v, m in zip(held.video[:clips], held.masks, strict=False)) / clips
+    )
     rows = []
     for i in range(clips):
         rows += [held.video[i], held.maps[i], shown[20][i], shown[4][i]]

@@ -27,7 +27,7 @@ OBJECT_ODDS = (0.3, 0.22, 0.17, 0.12, 0.1, 0.05, 0.03, 0.01)
 
 @dataclass(frozen=True)
 class Batch:
-    """video, maps uint8 `[B, F, H, W, 3]`; weight float `[B, groups + 1, h, w]`; text `[B, L, D]`; frames `[groups + 1]`."""
+    """video, maps uint8 `[B, F, H, W, 3]`; weight `[B, groups + 1, h, w]`; text `[B, L, D]`; frames `[groups + 1]`."""
 
     video: Tensor
     maps: Tensor
@@ -64,7 +64,7 @@ def text_states(preset: Preset, cache: Path, split: str = "train", count: int | 
 def object_weight(masks: npt.NDArray[np.bool_], patch: int) -> npt.NDArray[np.float32]:
     """Loss weight by latent position: 1 where an object is at that time or on frame 0 (dilated), else 0.25.
 
-    masks bool `[N, F, H, W]`, F = 1 + 4 k; returns float32 `[1 + k, H / patch, W / patch]`. Known from the condition alone.
+    masks bool `[N, F, H, W]`, F = 1 + 4 k; returns float32 `[1 + k, H / patch, W / patch]`.
     """
     m = masks.any(0)
     h, w = m.shape[1] // patch, m.shape[2] // patch
@@ -90,7 +90,17 @@ def frame_groups(preset: Preset, rng: np.random.Generator) -> npt.NDArray[np.int
 class Scenes(Dataset[Batch]):
     """Batches by step. `condition(step)` says whether masks or boxes are drawn."""
 
-    def __init__(self, preset: Preset, text: Tensor, batch: int, seed: int, boxes_from: int = 0, first: int = 0, steps: int = 1 << 30, split: str = "train") -> None:
+    def __init__(
+        self,
+        preset: Preset,
+        text: Tensor,
+        batch: int,
+        seed: int,
+        boxes_from: int = 0,
+        first: int = 0,
+        steps: int = 1 << 30,
+        split: str = "train",
+    ) -> None:
         self.preset, self.text, self.batch, self.seed, self.boxes_from = preset, text, batch, seed, boxes_from
         self.first, self.steps, self.split = first, steps, split
 
@@ -120,10 +130,16 @@ class Scenes(Dataset[Batch]):
             texts.append(self.text[-1 if empty else number])
         stack = torch.from_numpy
         return Batch(
-            stack(np.stack(videos)), stack(np.stack(maps)), stack(np.stack(weights)), torch.stack(texts), torch.from_numpy(frames)
+            stack(np.stack(videos)),
+            stack(np.stack(maps)),
+            stack(np.stack(weights)),
+            torch.stack(texts),
+            torch.from_numpy(frames),
         )
 
 
 def loader(scenes: Scenes, workers: int = 1) -> DataLoader[Batch]:
     """Batches in order of their step, made ahead in a process of its own."""
-    return DataLoader(scenes, batch_size=None, shuffle=False, num_workers=workers, prefetch_factor=4 if workers else None)
+    return DataLoader(
+        scenes, batch_size=None, shuffle=False, num_workers=workers, prefetch_factor=4 if workers else None
+    )

@@ -43,7 +43,11 @@ def train(stage: str, preset: Preset, options: Options) -> None:
         _codec(preset)
         return
     dtype = precision.pick(options.dtype)
-    print(f"{stage}: {str(dtype).removeprefix('torch.')} on {torch.get_num_threads()} threads", file=sys.stderr, flush=True)
+    print(
+        f"{stage}: {str(dtype).removeprefix('torch.')} on {torch.get_num_threads()} threads",
+        file=sys.stderr,
+        flush=True,
+    )
     if options.compile:
         BLOCKS.compile()
     torch.manual_seed(options.seed)
@@ -54,16 +58,31 @@ def train(stage: str, preset: Preset, options: Options) -> None:
     made = _stage(stage, preset, codec, dtype, test_text)
     schedule = getattr(preset, stage.replace("-", "_"))
     folder = options.folder / preset.name / stage
-    config = {"stage": stage, "seed": options.seed, "preset": dataclasses.asdict(preset), "dtype": str(dtype), "torch": torch.__version__}
+    config = {
+        "stage": stage,
+        "seed": options.seed,
+        "preset": dataclasses.asdict(preset),
+        "dtype": str(dtype),
+        "torch": torch.__version__,
+    }
     trainer = Trainer(made, schedule, folder, options.seed, config, validate_every=max(schedule.steps // 3, 1))
     boxes_from = int(schedule.steps * preset.mask_share) if stage == "slow-adapter" else 0
-    scenes = data.Scenes(preset, text, schedule.batch, options.seed + 1000 * STAGES.index(stage), boxes_from, trainer.done)
+    scenes = data.Scenes(
+        preset, text, schedule.batch, options.seed + 1000 * STAGES.index(stage), boxes_from, trainer.done
+    )
     complete = trainer.run(data.loader(scenes, options.workers), options.minutes)
     for part, net in made.products(trainer.averages).items():
         note = {
-            "command": f"flashmotion train {stage} --preset {preset.name} --seed {options.seed}", "steps": trainer.done, "of": schedule.steps,
-            "seconds": round(trainer.seconds), "batch": schedule.batch, "complete": complete, "precision": config["dtype"], "date": time.strftime("%Y-%m-%d"),
-            "validation": _last_validation(folder), "parameters": sum(q.numel() for q in net.parameters()),
+            "command": f"flashmotion train {stage} --preset {preset.name} --seed {options.seed}",
+            "steps": trainer.done,
+            "of": schedule.steps,
+            "seconds": round(trainer.seconds),
+            "batch": schedule.batch,
+            "complete": complete,
+            "precision": config["dtype"],
+            "date": time.strftime("%Y-%m-%d"),
+            "validation": _last_validation(folder),
+            "parameters": sum(q.numel() for q in net.parameters()),
         }
         print("exported", weights.export(net, preset.name, part, note), file=sys.stderr)
 
@@ -101,7 +120,14 @@ def _codec(preset: Preset) -> None:
     started = time.monotonic()
     codec = fit(preset)
     note = {
-        "command": f"flashmotion train codec --preset {preset.name}", "seconds": round(time.monotonic() - started), "date": time.strftime("%Y-%m-%d"),
+        "command": f"flashmotion train codec --preset {preset.name}",
+        "seconds": round(time.monotonic() - started),
+        "date": time.strftime("%Y-%m-%d"),
         "validation": {"psnr_test": reconstruction_psnr(codec, preset, 100)},
     }
-    print("exported", weights.export(codec, preset.name, "codec", note, torch.float32), note["validation"], file=sys.stderr)
+    print(
+        "exported",
+        weights.export(codec, preset.name, "codec", note, torch.float32),
+        note["validation"],
+        file=sys.stderr,
+    )

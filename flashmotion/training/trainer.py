@@ -23,7 +23,10 @@ from flashmotion.presets.schema import Schedule
 
 
 class Stage(Protocol):
-    """One method. `nets`: what it trains; `optimizers`: with their full rates; `averaged`: the nets whose moving average is the product."""
+    """One method.
+
+    `nets`: what it trains; `optimizers`: with their full rates; `averaged`: nets whose moving average is the product.
+    """
 
     name: str
     nets: Mapping[str, nn.Module]
@@ -49,7 +52,16 @@ def rate(schedule: Schedule, step: int) -> float:
 class Trainer:
     """Runs a stage in a folder: checkpoint.pt, log.csv, validation.csv, curve.png, sheet-STEP.png."""
 
-    def __init__(self, stage: Stage, schedule: Schedule, folder: Path, seed: int, config: dict[str, Any], save_every: int = 200, validate_every: int = 500) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        schedule: Schedule,
+        folder: Path,
+        seed: int,
+        config: dict[str, Any],
+        save_every: int = 200,
+        validate_every: int = 500,
+    ) -> None:
         self.stage, self.schedule, self.folder, self.seed, self.config = stage, schedule, folder, seed, config
         self.save_every, self.validate_every = save_every, validate_every
         self.done, self.seconds = 0, 0.0
@@ -71,7 +83,9 @@ class Trainer:
         try:
             state = torch.load(self.checkpoint, weights_only=True)
         except Exception as error:
-            raise InputError(self.checkpoint, f"cannot be read ({type(error).__name__})", "delete it to start this stage anew") from error
+            raise InputError(
+                self.checkpoint, f"cannot be read ({type(error).__name__})", "delete it to start this stage anew"
+            ) from error
         for k, net in self.stage.nets.items():
             net.load_state_dict(state["nets"][k])
         for k, net in self.averages.items():
@@ -85,7 +99,8 @@ class Trainer:
     def save(self) -> None:
         """Writes the checkpoint atomically."""
         state = {
-            "step": self.done, "seconds": self.seconds,
+            "step": self.done,
+            "seconds": self.seconds,
             "nets": {k: n.state_dict() for k, n in self.stage.nets.items()},
             "averages": {k: n.state_dict() for k, n in self.averages.items()},
             "optimizers": {k: o.state_dict() for k, o in self.stage.optimizers.items()},
@@ -135,12 +150,20 @@ class Trainer:
         if self.done % 20 == 0:
             left = self.seconds / self.done * (self.schedule.steps - self.done)
             words = "  ".join(f"{k} {v:.4f}" for k, v in losses.items())
-            print(f"{self.stage.name} {self.done}/{self.schedule.steps}  {words}  {left / 60:.1f} min left", file=sys.stderr, flush=True)
+            print(
+                f"{self.stage.name} {self.done}/{self.schedule.steps}  {words}  {left / 60:.1f} min left",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _validate(self) -> None:
         values = self.stage.validate(self.averages, self.folder, self.done)
         _append(self.folder / "validation.csv", {"step": self.done, "seconds": round(self.seconds, 2), **values})
-        print(f"{self.stage.name} {self.done} validation  " + json.dumps({k: round(v, 4) for k, v in values.items()}), file=sys.stderr, flush=True)
+        print(
+            f"{self.stage.name} {self.done} validation  " + json.dumps({k: round(v, 4) for k, v in values.items()}),
+            file=sys.stderr,
+            flush=True,
+        )
         curve(self.folder)
 
 

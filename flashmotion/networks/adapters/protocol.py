@@ -14,5 +14,10 @@ class TrajectoryAdapter(Protocol):
     """Turns control latents into one residual a generator block; all zero at initialisation."""
 
     def __call__(self, control: Tensor, embedded: Embedded) -> list[Tensor]:
-        """control `[B, C, F, h, w]`: the colour maps through the codec; embedded: the generator's tokens. Returns `[B, N, D]` a block."""
+        """Residuals `[B, N, D]`, one a block.
+
+        Args:
+            control: `[B, C, F, h, w]`, the colour maps through the codec.
+            embedded: the generator's tokens.
+        """
         ...
