@@ -123,6 +123,7 @@ def untimed(root: Path) -> list[str]:
     return [x for name in names for x in (root / name).read_text().splitlines() if ",seconds," not in x]
 
 
+@pytest.mark.timeout(600)
 def test_killed_at_any_moment_it_goes_on_and_ends_the_same(folder: Path, tmp_path: Path) -> None:
     """kill -9 at moments spread over both commands; each run begins where the last was killed."""
     server = multiprocessing.get_context("forkserver")
@@ -135,7 +136,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(folder: Path, tmp_pat
 
     def end(process: BaseProcess) -> float:
         begun = time.monotonic()
-        process.join(60)
+        process.join(200)
         assert process.exitcode == 0
         return time.monotonic() - begun
 
@@ -159,18 +160,19 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(folder: Path, tmp_pat
     assert held[0] == held[1]
 
 
+@pytest.mark.timeout(600)
 def test_a_full_disk_is_one_line_and_loses_nothing(folder: Path, tmp_path: Path) -> None:
     """A limit on the size of files stands in for a full disk: writes end with EFBIG, as they end with ENOSPC there."""
     root = tmp_path / "run"
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))\n"
     code = "from flashbench.cli import main\nmain()"
     words = ["eval", "--model", "static", "--suite", str(folder), "--metrics", "psnr,flicker", "-o", str(root)]
-    full = subprocess.run([sys.executable, "-c", limit + code, *words], capture_output=True, text=True, timeout=100)
+    full = subprocess.run([sys.executable, "-c", limit + code, *words], capture_output=True, text=True, timeout=220)
     assert full.returncode == 2, full.stderr
     assert full.stderr.splitlines()[-1].startswith("flashbench: ")
     assert "the disk is full" in full.stderr.splitlines()[-1]
     assert "Traceback" not in full.stderr
-    again = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=100)
+    again = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=220)
     assert again.returncode == 0, again.stderr
     assert (root / "results.json").is_file()
     assert not list(root.rglob("*.tmp"))
