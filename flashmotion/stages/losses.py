@@ -28,9 +28,8 @@ def x0_loss(preset: Preset, codec: nn.Module, x0_hat: Tensor, x0: Tensor, t: Ten
     if preset.gradient_loss:
         whole = (x0_hat - x0).float()
         pixels = to_pixels(codec, whole) - to_pixels(codec, torch.zeros_like(whole))  # linear codec: the decoded error
-        w = F.interpolate(weight.float(), scale_factor=float(preset.patch), mode="nearest")[:, 1:].repeat_interleave(
-            4, 1
-        )
+        w = F.interpolate(weight[:, 1:].float(), scale_factor=float(preset.patch), mode="nearest")
+        w = w.repeat_interleave(4, 1)
         e = pixels[:, :, 1:]
         dx, dy = e.diff(dim=4).square().mean(1), e.diff(dim=3).square().mean(1)
         both = (dx * w[..., 1:]).mean((1, 2, 3)) + (dy * w[:, :, 1:]).mean((1, 2, 3))
