@@ -120,7 +120,7 @@ def test_equals_fifty_digits() -> None:
 
 @pytest.mark.parametrize(("n", "expected"), [(32, 0.97), (64, 0.74), (128, 0.52), (256, 0.33)])
 def test_bias_of_equal_distributions_is_the_measured_one(n: int, expected: float) -> None:
-    """True distance 0; FD / tr S at D = 400, eigenvalues 1/k, as tabulated in the design's study of the bias."""
+    """True distance 0; the measured bias FD / tr S at D = 400, eigenvalues 1/k."""
     values = []
     for seed in range(3):
         x, y = np.random.default_rng(seed).normal(size=(2, n, 400)) / np.sqrt(np.arange(1, 401))
