@@ -35,7 +35,11 @@ def sprites_suite(
     Raises:
         InputError: a number is out of range.
     """
-    for field, value, low, high in (("cases", cases, 1, 1_000_000), ("size", size, 32, 1024), ("frames", frames, 9, 2401)):
+    for field, value, low, high in (
+        ("cases", cases, 1, 1_000_000),
+        ("size", size, 32, 1024),
+        ("frames", frames, 9, 2401),
+    ):
         if not low <= value <= high:
             raise InputError(f"suite {sprites.NAME}", f"{field} is {value}", f"choose {low} to {high}")
 
@@ -45,6 +49,14 @@ def sprites_suite(
 
     name = sprites.NAME if split == "test" else f"{sprites.NAME}-{split}"
     return Suite(
-        name, seed, (size, size), frames, 24.0, condition, sprites.case_ids(cases), "",
-        lambda case_id: rendered(case_id)[0], lambda case_id: rendered(case_id)[1],
+        name,
+        seed,
+        (size, size),
+        frames,
+        24.0,
+        condition,
+        sprites.case_ids(cases),
+        "",
+        lambda case_id: rendered(case_id)[0],
+        lambda case_id: rendered(case_id)[1],
     )

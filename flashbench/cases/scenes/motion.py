@@ -107,7 +107,9 @@ def exit_and_return(rng: np.random.Generator, t: F64, start: F64, margin: float)
     side = -1.0 if start[0] < 0.5 else 1.0
     out = 0.5 + side * (0.5 + margin * 1.6)
     back_y = _inside(rng, margin)[1]
-    knots = np.array([start, [out, 0.5 * (start[1] + back_y)], [out, back_y], [0.5 + side * 0.1 * rng.random(), back_y]])
+    knots = np.array(
+        [start, [out, 0.5 * (start[1] + back_y)], [out, back_y], [0.5 + side * 0.1 * rng.random(), back_y]]
+    )
     leave, come = 0.34 + 0.08 * rng.random(), 0.52 + 0.08 * rng.random()
     return _quantise(_through(t, knots, np.array([0.0, leave, come, 1.0])))
 

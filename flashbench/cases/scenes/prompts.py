@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+# fmt: off
 SINGULAR = {
     "line": "glides across", "spline": "wanders over", "circle": "circles over", "zigzag": "darts in a zigzag over",
     "stop-and-go": "moves in fits and starts over", "exit-and-return": "leaves and comes back over",
     "approach": "changes its distance over", "crossing": "crosses",
 }
+# fmt: on
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 

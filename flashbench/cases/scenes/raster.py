@@ -29,7 +29,7 @@ def pack(rgba: npt.NDArray[np.uint8]) -> U64:
     v = rgba.astype(np.uint64)
     a = v[..., 3]
     r, g, b = ((v[..., i] * a + np.uint64(127)) // np.uint64(255) for i in range(3))
-    return r | g << np.uint64(16) | b << np.uint64(32) | a << np.uint64(48)
+    return np.asarray(r | g << np.uint64(16) | b << np.uint64(32) | a << np.uint64(48), np.uint64)
 
 
 def unpack(lanes: U64) -> npt.NDArray[np.uint8]:
@@ -45,7 +45,7 @@ def _area_weights(source: int, target: int) -> npt.NDArray[np.float64]:
     """Overlap of source cell j with target cell k, whole numbers `[target, source]`; each row sums to `source`."""
     lo = np.maximum.outer(np.arange(target) * source, np.arange(source) * target)
     hi = np.minimum.outer((np.arange(target) + 1) * source, (np.arange(source) + 1) * target)
-    return np.maximum(hi - lo, 0).astype(np.float64)
+    return np.asarray(np.maximum(hi - lo, 0), np.float64)
 
 
 def resample(channels: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
@@ -103,7 +103,11 @@ class Texture:
             lh, lw = max(1, round(h * s / side)), max(1, round(w * s / side))
             v = (pre if (lh, lw) == (h, w) else resample(pre, lh, lw)).astype(np.uint64)
             v = np.pad(v, ((PAD, PAD), (PAD, PAD), (0, 0)))
-            flats.append((v[..., 0] | v[..., 1] << np.uint64(16) | v[..., 2] << np.uint64(32) | v[..., 3] << np.uint64(48)).ravel())
+            flats.append(
+                (
+                    v[..., 0] | v[..., 1] << np.uint64(16) | v[..., 2] << np.uint64(32) | v[..., 3] << np.uint64(48)
+                ).ravel()
+            )
             heights.append(lh)
             widths.append(lw)
         starts = np.cumsum([0] + [len(f) for f in flats[:-1]])
@@ -112,7 +116,7 @@ class Texture:
 
 
 class Placement(NamedTuple):
-    """Where a texture lies on each of F frames: centre (px), size on the frame (px), both 16.16; angle; opacity 0..256."""
+    """Where a texture lies on F frames: centre (px) and size on the frame (px), 16.16; angle; opacity 0..256."""
 
     x: I64
     y: I64
@@ -131,7 +135,7 @@ class Patch(NamedTuple):
 
 
 def _lerp(a: U64, b: U64, f: U64) -> U64:
-    return ((a * (np.uint64(256) - f) + b * f + HALF) >> EIGHT) & LANES
+    return np.asarray(((a * (np.uint64(256) - f) + b * f + HALF) >> EIGHT) & LANES, np.uint64)
 
 
 def sample(texture: Texture, place: Placement, window: tuple[int, int] | None = None) -> Patch:
@@ -178,13 +182,16 @@ def sample(texture: Texture, place: Placement, window: tuple[int, int] | None = 
 class Landing(NamedTuple):
     """The part of a patch that lies on the canvas: flat canvas indices, the lanes there, alpha there."""
 
-    index: I64
+    where: I64
     lanes: U64
     alpha: U64
 
 
 def land(patch: Patch, size: tuple[int, int], frame: I64 | None = None) -> Landing:
-    """Cuts a patch to frames of `size` (H, W), drops what is fully transparent; `frame` names the canvas frame of each window."""
+    """Cuts a patch to frames of `size` (H, W) and drops what is fully transparent.
+
+    `frame` names the canvas frame of each window; window k lies on frame k by default.
+    """
     height, width = size
     f, h, w = patch.lanes.shape
     frame = np.arange(f) if frame is None else frame
@@ -201,4 +208,4 @@ def over(canvas: U64, landing: Landing) -> None:
     """Lays a landed patch over `canvas` `[F, H, W]`, in place (Porter and Duff's over, alpha stretched to 0..256)."""
     flat = canvas.reshape(-1)
     keep = np.uint64(256) - (landing.alpha + (landing.alpha >> np.uint64(7)))
-    flat[landing.index] = landing.lanes + (((flat[landing.index] * keep) >> EIGHT) & LANES)
+    flat[landing.where] = landing.lanes + (((flat[landing.where] * keep) >> EIGHT) & LANES)

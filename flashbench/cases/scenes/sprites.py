@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.cases.schema import STRATA, Case, Condition, ObjectTrack
 from flashbench.cases.scenes.world import FPS, Rendered, Scene, follow, render, sample_scene
+from flashbench.cases.schema import STRATA, Case, Condition, ObjectTrack
 
 NAME = "sprites-v1"
 CASES, SIZE, FRAMES = 48, 64, 121
@@ -35,7 +35,7 @@ def scene_of(case_id: str, frames: int, seed: int, split: str) -> Scene:
 
 
 def _query_points(mask: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """POINTS pixels of a frame-0 mask, its inner half preferred, spread by farthest-point choice. float64 [P, 2] (x, y)."""
+    """POINTS pixels of a frame-0 mask, its inner part preferred, spread by farthest-point choice: [P, 2] (x, y)."""
     inner = mask.copy()
     inner[1:] &= mask[:-1]
     inner[:-1] &= mask[1:]
@@ -63,7 +63,9 @@ def _track(name: str, i: int, r: Rendered, rng: np.random.Generator) -> ObjectTr
     return ObjectTrack(name, r.boxes[i], r.visible[i], mask, r.centres[i], points, seen)
 
 
-def make_case(case_id: str, size: int, frames: int, seed: int, condition: Condition, split: str) -> tuple[Case, npt.NDArray[np.uint8]]:
+def make_case(
+    case_id: str, size: int, frames: int, seed: int, condition: Condition, split: str
+) -> tuple[Case, npt.NDArray[np.uint8]]:
     """Renders one case.
 
     Returns:
@@ -74,8 +76,12 @@ def make_case(case_id: str, size: int, frames: int, seed: int, condition: Condit
     rng = case_rng(f"{NAME}-{split}-points", case_id, seed)
     objects = tuple(_track(a.sprite.name, i, r, rng) for i, a in enumerate(scene.named))
     meta = {
-        "families": [a.family for a in scene.named], "weather": scene.weather, "background": scene.background.name,
-        "camera": "moving" if scene.pan != (0, 0) else "still", "mover": len(scene.named) < len(scene.actors), "split": split,
+        "families": [a.family for a in scene.named],
+        "weather": scene.weather,
+        "background": scene.background.name,
+        "camera": "moving" if scene.pan != (0, 0) else "still",
+        "mover": len(scene.named) < len(scene.actors),
+        "split": split,
     }
     noise = int.from_bytes(hashlib.sha256(f"{case_id}/{seed}".encode()).digest()[:4], "big")
     return Case(case_id, scene.prompt, r.video[0], objects, float(FPS), condition, noise, meta), r.video

@@ -6,7 +6,7 @@ A cloud of P particles over T frames is one `Placement` of P * T entries (partic
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -32,14 +32,27 @@ class Kind:
     shapes: tuple[str, ...]
 
 
+# fmt: off
 KINDS: dict[str, Kind] = {
-    "snow": Kind("snow is falling", (18, 30), (30, 58), 100, (-60, 60), (150, 330), 30, (0, 1), (210, 256), ("flake",)),
-    "rain": Kind("rain is falling", (18, 28), (10, 15), 800, (-40, 40), (1000, 1400), 0, (0, 1), (110, 170), ("drop",)),
-    "sparks": Kind("glowing sparks are rising", (16, 26), (22, 40), 100, (-80, 80), (-420, -180), 25, (0, 1), (200, 256), ("spark",)),
-    "bubbles": Kind("soap bubbles are rising", (8, 14), (55, 105), 100, (-50, 50), (-240, -110), 25, (0, 1), (190, 240), ("bubble",)),
-    "leaves": Kind("leaves are drifting by", (9, 15), (45, 75), 60, (120, 320), (60, 180), 30, (-700, 700), (230, 256), ("rust", "gold", "olive")),
-    "ripples": Kind("rippling light is playing over the scene", (6, 9), (350, 700), 45, (-160, 160), (-60, 60), 60, (-20, 20), (60, 110), ("glow",)),
+    # phrase, count, size, stretch, drift, fall, sway, spin, opacity, shapes
+    "snow": Kind(
+        "snow is falling", (18, 30), (30, 58), 100, (-60, 60), (150, 330), 30, (0, 1), (210, 256), ("flake",)),
+    "rain": Kind(
+        "rain is falling", (18, 28), (10, 15), 800, (-40, 40), (1000, 1400), 0, (0, 1), (110, 170), ("drop",)),
+    "sparks": Kind(
+        "glowing sparks are rising", (16, 26), (22, 40), 100, (-80, 80), (-420, -180), 25, (0, 1), (200, 256),
+        ("spark",)),
+    "bubbles": Kind(
+        "soap bubbles are rising", (8, 14), (55, 105), 100, (-50, 50), (-240, -110), 25, (0, 1), (190, 240),
+        ("bubble",)),
+    "leaves": Kind(
+        "leaves are drifting by", (9, 15), (45, 75), 60, (120, 320), (60, 180), 30, (-700, 700), (230, 256),
+        ("rust", "gold", "olive")),
+    "ripples": Kind(
+        "rippling light is playing over the scene", (6, 9), (350, 700), 45, (-160, 160), (-60, 60), 60, (-20, 20),
+        (60, 110), ("glow",)),
 }
+# fmt: on
 
 
 def _disc(n: int, core: float, edge: float, colour: tuple[int, int, int], ring: bool = False) -> npt.NDArray[np.uint8]:
@@ -55,7 +68,7 @@ def _disc(n: int, core: float, edge: float, colour: tuple[int, int, int], ring: 
     return rgba
 
 
-@lru_cache(maxsize=None)
+@cache
 def texture(shape: str) -> Texture:
     """The picture of one kind of particle."""
     pictures = {
@@ -73,7 +86,10 @@ def texture(shape: str) -> Texture:
 
 @dataclass(frozen=True)
 class Cloud:
-    """Particles of one shape. Each row: x, y, size, drift, fall, sway phase, spin, opacity (units of Kind; start in thousandths)."""
+    """Particles of one shape.
+
+    Each row: x, y, size, drift, fall, sway phase, spin, opacity (units of Kind; x and y in thousandths).
+    """
 
     kind: str
     shape: str
@@ -92,8 +108,12 @@ class Cloud:
         flat = np.broadcast_to
         shape = x.shape
         return Placement(
-            (x * px - ONE // 2).ravel(), (y * px - ONE // 2).ravel(), flat(side * px, shape).ravel(), flat(tall * px, shape).ravel(),
-            ((spin * time_ms * ONE) // 1_000_000 + phase * 65).ravel(), flat(opacity, shape).ravel(),
+            (x * px - ONE // 2).ravel(),
+            (y * px - ONE // 2).ravel(),
+            flat(side * px, shape).ravel(),
+            flat(tall * px, shape).ravel(),
+            ((spin * time_ms * ONE) // 1_000_000 + phase * 65).ravel(),
+            flat(opacity, shape).ravel(),
         )
 
 
@@ -107,10 +127,18 @@ def sample_clouds(rng: np.random.Generator, kind: str) -> tuple[Cloud, ...]:
     for i, shape in enumerate(k.shapes):
         m = n // len(k.shapes) + (i < n % len(k.shapes))
         spread = rng.integers(-30, 31, m)
-        rows = np.stack([
-            rng.integers(0, 1000, m), rng.integers(0, 1000, m), rng.integers(k.size[0], k.size[1] + 1, m), sign * (wind + spread),
-            rng.integers(k.fall[0], k.fall[1] + 1, m), rng.integers(0, 1000, m), rng.integers(k.spin[0], k.spin[1] + 1, m),
-            rng.integers(k.opacity[0], k.opacity[1] + 1, m),
-        ], axis=1)
+        rows = np.stack(
+            [
+                rng.integers(0, 1000, m),
+                rng.integers(0, 1000, m),
+                rng.integers(k.size[0], k.size[1] + 1, m),
+                sign * (wind + spread),
+                rng.integers(k.fall[0], k.fall[1] + 1, m),
+                rng.integers(0, 1000, m),
+                rng.integers(k.spin[0], k.spin[1] + 1, m),
+                rng.integers(k.opacity[0], k.opacity[1] + 1, m),
+            ],
+            axis=1,
+        )
         clouds.append(Cloud(kind, shape, rows.astype(np.int64)))
     return tuple(clouds)

@@ -17,14 +17,31 @@ import numpy.typing as npt
 from flashbench.cases.scenes import motion, prompts, weather
 from flashbench.cases.scenes.atlas import Background, Sprite, load_atlas
 from flashbench.cases.scenes.raster import (
-    ONE, Landing, Placement, Texture, alpha, box_blur, land, over, resample, sample, unpack,
+    ONE,
+    Landing,
+    Patch,
+    Placement,
+    Texture,
+    alpha,
+    box_blur,
+    land,
+    over,
+    resample,
+    sample,
+    unpack,
 )
+from flashbench.cases.scenes.weather import Cloud
 
 I64 = npt.NDArray[np.int64]
 FPS = 24
 
 # Object size by number of objects: longer side in thousandths of the frame side.
-SIZES = {1: (340, 460), 2: (290, 390), 3: (260, 340), 4: (230, 300), 5: (200, 270), 6: (185, 240), 7: (175, 215), 8: (165, 200)}
+# fmt: off
+SIZES = {
+    1: (340, 460), 2: (290, 390), 3: (260, 340), 4: (230, 300), 5: (200, 270), 6: (185, 240), 7: (175, 215),
+    8: (165, 200),
+}
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -52,7 +69,7 @@ class Scene:
     blur: int  # defocus, thousandths of the view
     actors: tuple[Actor, ...]
     weather: str
-    clouds: tuple[weather.Cloud, ...]
+    clouds: tuple[Cloud, ...]
     frames: int
 
     @property
@@ -87,7 +104,15 @@ def _gait(rng: np.random.Generator) -> tuple[tuple[int, int, int], tuple[int, in
     squash = (int(rng.integers(0, 90)), int(rng.integers(500, 1600)), int(rng.integers(0, 1000)))
     kind = rng.random()
     still = (0, 0, 0)
-    return (wobble, squash) if kind < 0.4 else (wobble, still) if kind < 0.7 else (still, squash) if kind < 0.9 else (still, still)
+    return (
+        (wobble, squash)
+        if kind < 0.4
+        else (wobble, still)
+        if kind < 0.7
+        else (still, squash)
+        if kind < 0.9
+        else (still, still)
+    )
 
 
 def _hop(rng: np.random.Generator, m: motion.Motion, t: npt.NDArray[np.float64], side: int) -> motion.Motion:
@@ -207,6 +232,7 @@ def _background(scene: Scene, size: int, at: I64) -> npt.NDArray[np.uint64]:
 
 def _placement(actor: Actor, size: int, at: I64, frames: int) -> Placement:
     time = at * 1000 // FPS  # ms
+
     def wave(rate: int, phase: int) -> npt.NDArray[np.float64]:
         return np.sin(2 * np.pi * ((time * rate // 1000 + phase) % 1000) / 1000)
 
@@ -214,11 +240,20 @@ def _placement(actor: Actor, size: int, at: I64, frames: int) -> Placement:
     squash = np.rint(wave(*actor.squash[1:]) * actor.squash[0]).astype(np.int64)
     side = actor.side * actor.scale[at] // ONE * size
     path = actor.path[at] * size - ONE // 2
-    return Placement(path[:, 0], path[:, 1], side * (1000 + squash) // 1000, side * (1000 - squash) // 1000, angle, np.full(len(at), 256))
+    return Placement(
+        path[:, 0],
+        path[:, 1],
+        side * (1000 + squash) // 1000,
+        side * (1000 - squash) // 1000,
+        angle,
+        np.full(len(at), 256),
+    )
 
 
 def _shadow(place: Placement) -> Placement:
-    return place._replace(x=place.x + place.width * 6 // 100, y=place.y + place.height * 9 // 100, opacity=np.full(len(place.x), 110))
+    return place._replace(
+        x=place.x + place.width * 6 // 100, y=place.y + place.height * 9 // 100, opacity=np.full(len(place.x), 110)
+    )
 
 
 def _tight(lanes: npt.NDArray[np.uint64], left: I64, top: I64) -> npt.NDArray[np.float32]:
@@ -238,13 +273,13 @@ def _draw_clouds(canvas: npt.NDArray[np.uint64], scene: Scene, size: int, at: I6
         rows = cloud.rows[pick == front] if cloud.kind != "ripples" else cloud.rows[: 0 if front else None]
         if not len(rows):
             continue
-        place = weather.Cloud(cloud.kind, cloud.shape, rows).placement(size, at * 1000 // FPS)
+        place = Cloud(cloud.kind, cloud.shape, rows).placement(size, at * 1000 // FPS)
         patch = sample(weather.texture(cloud.shape), place)
         frame = np.tile(np.arange(len(at)), len(rows))
         if cloud.kind == "ripples":  # they overlap: one at a time
             for i in range(len(rows)):
                 s = slice(i * len(at), (i + 1) * len(at))
-                over(canvas, land(type(patch)(*(v[s] for v in patch)), (size, size)))
+                over(canvas, land(Patch(patch.lanes[s], patch.left[s], patch.top[s]), (size, size)))
         else:
             over(canvas, land(patch, (size, size), frame))
 
@@ -255,7 +290,8 @@ def render(scene: Scene, size: int, at: npt.ArrayLike | None = None) -> Rendered
     canvas = _background(scene, size, when)
     _draw_clouds(canvas, scene, size, when, front=False)
     owner = np.full(canvas.shape, -1, np.int8)
-    boxes, places = [], []
+    boxes: list[npt.NDArray[np.float32]] = []
+    places: list[Placement] = []
     for actor in scene.actors:
         sprite, shadow = _sprite_texture(actor.sprite.code, actor.sprite.split, actor.mirror)
         place = _placement(actor, size, when, scene.frames)
@@ -264,7 +300,7 @@ def render(scene: Scene, size: int, at: npt.ArrayLike | None = None) -> Rendered
         landing: Landing = land(patch, (size, size))
         over(canvas, landing)
         # An unnamed mover hides what lies under it too, and owns its pixels under no name.
-        owner.reshape(-1)[landing.index[landing.alpha >= 128]] = len(places) if actor.named else -1
+        owner.reshape(-1)[landing.where[landing.alpha >= 128]] = len(places) if actor.named else -1
         if actor.named:
             boxes.append(_tight(patch.lanes, patch.left, patch.top))
             places.append(place)
@@ -292,4 +328,4 @@ def follow(points: npt.NDArray[np.float64], place: Placement) -> npt.NDArray[np.
     v = (-d[:, 0] * sin[0] + d[:, 1] * cos[0]) / place.height[0]
     px, py = u[:, None] * place.width, v[:, None] * place.height
     moved = np.stack([px * cos - py * sin, px * sin + py * cos], axis=-1) + centre
-    return np.rint(moved * 256).astype(np.float32) / 256
+    return np.asarray(np.rint(moved * 256) / 256, np.float32)
