@@ -4,105 +4,101 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from flashbench.tracking.similarity import F64, Pose
-from flashbench.tracking.template import F32, Templates, read
+from flashbench.tracking.similarity import F64, Bools, Pose, inverse
+from flashbench.tracking.template import F32, Templates, read, within
+
+COVER = 2  # px of the tracking scale that a pixel of a cover stands for
 
 
 def overlapping(templates: Templates, pose: Pose) -> list[tuple[int, int]]:
     """Ordered pairs (i, j), i != j, of objects whose circles meet."""
-    reach = np.linalg.norm(templates.samples, axis=-1).max(1) * np.sqrt(np.abs(np.linalg.det(pose.matrix))) * 1.15
-    n = len(reach)
+    far = np.linalg.norm(templates.samples, axis=-1).max(1)
+    reach = far * np.sqrt(np.abs(np.linalg.det(pose.matrix))) * 1.15
     apart = np.linalg.norm(pose.position[:, None] - pose.position[None], axis=-1)
-    near = apart < reach[:, None] + reach[None]
-    return [(i, j) for i in range(n) for j in range(n) if i != j and near[i, j]]
+    near = (apart < reach[:, None] + reach[None]) & (templates.total > 0)[:, None] & (templates.total > 0)[None]
+    np.fill_diagonal(near, False)
+    return [(int(i), int(j)) for i, j in np.argwhere(near)]
 
 
-def inside(masks: list[F32], middle: F64, pose: Pose, j: int, at: F64) -> F64:
-    """Soft mask of object j, in its pose, at `[K, 2]` px of the frame. 0..1 `[K]`."""
-    back = pose.take(np.array([j])).bring_back(at[None])[0] + middle[j]
-    h, w = masks[j].shape
-    ok = (back[:, 0] > -0.5) & (back[:, 1] > -0.5) & (back[:, 0] < w - 0.5) & (back[:, 1] < h - 0.5)
-    return np.asarray(ok * read(masks[j][..., None], back)[:, 0], np.float64)
+def carried(mask: F32, middle: F64, matrix: F64, position: F64, size: tuple[int, int], factor: float) -> F32:
+    """A frame-0 mask in a pose, drawn on a picture of `size` (H, W) each of whose pixels is `factor` px here."""
+    back = inverse(matrix[None])[0]
+    # Pixel x of the picture lies at (x + 0.5) * factor - 0.5 here; from there back to frame 0.
+    shift = back @ ((0.5 * factor - 0.5) - position) + middle
+    warp = np.concatenate([back * factor, shift[:, None]], axis=1)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(mask, warp, (size[1], size[0]), flags=flags), np.float32)
 
 
-def uncovered(templates: Templates, masks: list[F32], pose: Pose, front: F64) -> F64:
-    """How much each sample is in view, given the probability `front[j, i]` that j is in front of i. `[N, K]` in 0..1."""
-    at = pose.carry(templates.samples)
-    out = np.ones(at.shape[:2])
-    for i, j in overlapping(templates, pose):
-        if front[j, i] > 0.02:
-            out[i] *= 1 - front[j, i] * inside(masks, templates.middle, pose, j, at[i])
-    return out
-
-
-def covers(masks: list[F32], templates: Templates, pose: Pose, front: F64, found: npt.NDArray[np.bool_], size: tuple[int, int]) -> list[F32 | None]:
-    """Where each object would be in view, at half the tracking scale, `[H / 2, W / 2]` in 0..1; None: everywhere.
+def covers(masks: list[F32], templates: Templates, pose: Pose, front: F64, found: Bools) -> list[F32 | None]:
+    """Where nothing is in front of each object: float32 `[H / COVER, W / COVER]` in 0..1; None: everywhere.
 
     Args:
+        masks: soft frame-0 masks `[H, W]`.
         front: `front[j, i]`, the probability that j is in front of i.
+        found: objects that can hide others.
     """
-    shape = size[1] // 2, size[0] // 2
+    size = templates.size[0] // COVER, templates.size[1] // COVER
     out: list[F32 | None] = [None] * len(masks)
     drawn: dict[int, F32] = {}
     for i, j in overlapping(templates, pose):
         if front[j, i] < 0.05 or not found[j]:
             continue
         if j not in drawn:
-            drawn[j] = carried(masks[j], templates.middle[j], pose.matrix[j], pose.position[j], shape, 2.0)
-        rest = 1 - np.float32(front[j, i]) * drawn[j]
-        out[i] = rest if out[i] is None else np.asarray(out[i] * rest)
+            drawn[j] = carried(masks[j], templates.middle[j], pose.matrix[j], pose.position[j], size, COVER)
+        rest, before = 1 - np.float32(front[j, i]) * drawn[j], out[i]
+        out[i] = rest if before is None else np.asarray(before * rest)
     return out
 
 
-def carried(mask: F32, middle: F64, matrix: F64, position: F64, shape: tuple[int, int], factor: float) -> F32:
-    """A frame-0 mask in a pose, drawn on a picture of `shape` (W, H) each of whose pixels is `factor` px here."""
-    inverse = np.linalg.inv(matrix)
-    # Pixel x of the picture lies at (x + 0.5) * factor - 0.5 here; from there back to frame 0.
-    shift = inverse @ ((0.5 * factor - 0.5) - position) + middle
-    warp = np.concatenate([inverse * factor, shift[:, None]], axis=1)
-    return np.asarray(cv2.warpAffine(mask, warp, shape, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP), np.float32)
-
-
-def evidence(templates: Templates, masks: list[F32], first: F32, image: F32, pose: Pose, cap: float) -> F64:
-    """How much better j explains the frame than i where they overlap, `[N, N]` (j, i), in units of capped pixels.
+def evidence(masks: list[F32], templates: Templates, first: F32, image: F32, pose: Pose, cap: float) -> F64:
+    """How much better j explains the frame than i where they overlap, `[N, N]` (j, i), in pixels of the video.
 
     Args:
-        first, image: frame 0 and the frame, float32 `[H, W, 3]`.
+        first: frame 0, image: the frame, float32 `[H, W, 3]`.
         cap: colour distance beyond which a misfit is no worse.
     """
-    n = len(masks)
-    out = np.zeros((n, n))
+    out = np.zeros((len(masks), len(masks)))
     at = pose.carry(templates.samples)
-    level = templates.levels[-1]
     for i, j in overlapping(templates, pose):
-        x = at[i]
-        within = inside(masks, templates.middle, pose, j, x) * templates.weight[i]
-        h, w = image.shape[:2]
-        within *= (x[:, 0] > -0.5) & (x[:, 1] > -0.5) & (x[:, 0] < w - 0.5) & (x[:, 1] < h - 0.5)
-        if within.sum() < 1:
+        back = (at[i] - pose.position[j]) @ inverse(pose.matrix[j : j + 1])[0].T + templates.middle[j]
+        shared = (read(masks[j], back[None])[0] > 0.5) & within(back, templates.size) & within(at[i], templates.size)
+        weight = templates.weight[i] * shared
+        if weight.sum() < 1:
             continue
-        colour = read(image, x)
-        mine = ((colour - level.colours[i]) ** 2).sum(-1)
-        back = pose.take(np.array([j])).bring_back(x[None])[0] + templates.middle[j]
-        other = ((colour - read(first, back)) ** 2).sum(-1)
-        gain = (np.minimum(mine, cap**2) - np.minimum(other, cap**2)) / cap**2
-        out[j, i] += float((within * gain).sum())
-        out[i, j] -= float((within * gain).sum())
+        colour = read(image, at[i : i + 1])[0]
+        mine = ((colour - templates.colours[i]) ** 2).sum(-1)
+        other = ((colour - read(first, back[None])[0]) ** 2).sum(-1)
+        gain = float((weight * (np.minimum(mine, cap**2) - np.minimum(other, cap**2))).sum()) / cap**2
+        out[j, i] += gain
+        out[i, j] -= gain
     return out
 
 
-def modal_masks(masks: list[F32], middle: F64, pose: Pose, front: F64, found: npt.NDArray[np.bool_], size: tuple[int, int], factor: float) -> npt.NDArray[np.bool_]:
-    """Carried masks at the video's own size `[N, H, W]`, without the pixels that lie under an object in front."""
-    height, width = size
-    whole = np.zeros((len(masks), height, width), bool)
-    for i, mask in enumerate(masks):
-        soft = carried(mask, middle[i], pose.matrix[i], pose.position[i], (width, height), factor)
-        whole[i] = soft > 0.5
-    out = whole & found[:, None, None]
-    for i in range(len(masks)):
-        for j in range(len(masks)):
-            if i != j and found[j] and front[j, i] > 0.5:
-                out[i] &= ~whole[j]
+def in_front(evidence: F64, memory: float, most: float) -> F64:
+    """Probability that j is in front of i, `[T, N, N]` (j, i), from the evidence `[T, N, N]` of the frames round each.
+
+    Depth may change in a generated video, so evidence fades by `memory` a frame, and none adds up to more than `most`.
+    """
+    past, future = np.zeros_like(evidence), np.zeros_like(evidence)
+    total = np.zeros_like(evidence[0])
+    for t in range(len(evidence)):
+        total = past[t] = np.clip(memory * total + evidence[t], -most, most)
+    total = np.zeros_like(evidence[0])
+    for t in reversed(range(len(evidence))):
+        total = future[t] = np.clip(memory * total + evidence[t], -most, most)
+    return probability(past + future - evidence)
+
+
+def probability(evidence: F64) -> F64:
+    """Logistic function of half the evidence."""
+    return np.asarray(1 / (1 + np.exp(-evidence / 2)))
+
+
+def modal(whole: Bools, front: F64) -> Bools:
+    """Masks `[N, H, W]` without the pixels that lie under an object in front. An undecided pair keeps both."""
+    out = whole.copy()
+    for j, i in np.argwhere(front > 0.5):
+        out[i] &= ~whole[j]
     return out

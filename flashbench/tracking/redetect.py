@@ -1,8 +1,9 @@
 """Search of the whole frame for an object that was lost, by colours.
 
-A cut-out's samples are put into a few colour classes. A frame then has one match map a class (1 where its colour is the
-class's), and how well the object fits at every place is a sum of correlations of these maps with the classes' own shapes,
-for every turn and size. Pixels that something in front hides do not count; pixels that show the background count against.
+A cut-out's samples are put into a few colour classes. A frame then has one match map a class (1 where its colour is
+the class's), and how well the object fits at every place is a sum of correlations of these maps with the classes' own
+shapes, for every turn and size. Pixels that something in front hides do not count; those that show the background count
+against.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from flashbench.tracking.similarity import F64, Pose
+from flashbench.tracking.similarity import F64, Index, Pose
 from flashbench.tracking.template import F32
 from flashbench.tracking.views import CELL, View, closeness
 
+C64 = npt.NDArray[np.complex64]
 CLASSES = 6
 LEAST_SEEN = 0.2  # share of an object that must be in view for a place to count
-Labels = npt.NDArray[np.int64]
 
 
 class Finder(NamedTuple):
@@ -34,14 +35,14 @@ class Finder(NamedTuple):
     """
 
     colours: F32
-    spectra: npt.NDArray[np.complex64]
-    whole: npt.NDArray[np.complex64]
+    spectra: C64
+    whole: C64
     matrices: F64
     padded: tuple[int, int]
     reach: int
 
 
-def classes_of(colours: F32, weight: F64, rounds: int = 8) -> tuple[F32, Labels]:
+def classes_of(colours: F32, weight: F64, rounds: int = 8) -> tuple[F32, Index]:
     """k-means from farthest-point seeds: colours `[M, 3]` and the class of each sample `[K]`."""
     pool = colours[weight > 0].astype(np.float64)
     seeds = [pool.mean(0)]
@@ -74,14 +75,14 @@ def build_finder(
     matrices = np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], axis=1)
     at = np.einsum("vij,kj->vki", matrices, samples) / CELL
     reach = int(np.ceil(np.abs(at[:, weight > 0]).max())) + 1
-    padded = tuple(scipy.fft.next_fast_len(side + reach, real=True) for side in size)
+    padded = scipy.fft.next_fast_len(size[0] + reach, real=True), scipy.fft.next_fast_len(size[1] + reach, real=True)
     shapes = np.stack([_splat(a, weight, label, len(means), padded) for a in at])
     spectra = np.conj(scipy.fft.rfft2(shapes, workers=1)).astype(np.complex64)
     own = np.sqrt((weight > 0).sum()) / CELL
-    return Finder(means, spectra, spectra.sum(1), matrices, (padded[0], padded[1]), max(1, int(own)))
+    return Finder(means, spectra, spectra.sum(1), matrices, padded, max(1, int(own)))
 
 
-def _splat(at: F64, weight: F64, label: Labels, classes: int, padded: tuple[int, ...]) -> F32:
+def _splat(at: F64, weight: F64, label: Index, classes: int, padded: tuple[int, int]) -> F32:
     """Samples `[K, 2]` as one picture a class, origin at index 0 and wrapped round, sum 1 over all classes."""
     out = np.zeros((classes, *padded))
     known = weight > 0

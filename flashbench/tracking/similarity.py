@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 F64 = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Index = npt.NDArray[np.int64]
 
 
 class Pose(NamedTuple):
@@ -19,7 +21,7 @@ class Pose(NamedTuple):
     matrix: F64
     position: F64
 
-    def take(self, index: npt.NDArray[np.int64]) -> Pose:
+    def take(self, index: Index) -> Pose:
         """The poses at `index`."""
         return Pose(self.matrix[index], self.position[index])
 
@@ -31,13 +33,13 @@ class Pose(NamedTuple):
         """The inverse of `carry`."""
         return np.asarray((points - self.position[:, None]) @ inverse(self.matrix).transpose(0, 2, 1))
 
-    def where(self, chosen: npt.NDArray[np.bool_], other: Pose) -> Pose:
+    def where(self, chosen: Bools, other: Pose) -> Pose:
         """These poses where `chosen` `[C]`, else those of `other`."""
         matrix = np.where(chosen[:, None, None], self.matrix, other.matrix)
         return Pose(matrix, np.where(chosen[:, None], self.position, other.position))
 
     def after(self, first: Pose) -> Pose:
-        """`first`, then this one (its frame-0 coordinates are px of the frame)."""
+        """`first`, then this one, which goes from px of a frame to px of the next."""
         return Pose(self.matrix @ first.matrix, (self.matrix @ first.position[..., None])[..., 0] + self.position)
 
 
@@ -46,19 +48,24 @@ def join(*poses: Pose) -> Pose:
     return Pose(np.concatenate([p.matrix for p in poses]), np.concatenate([p.position for p in poses]))
 
 
+def at_rest(position: F64) -> Pose:
+    """Poses at `[C, 2]` px, neither turned nor scaled."""
+    return Pose(np.tile(np.eye(2), (len(position), 1, 1)), position.copy())
+
+
 def inverse(matrix: F64) -> F64:
     """Inverse of each `[C, 2, 2]` matrix."""
     a, b, c, d = matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1]
-    return np.stack([d, -b, -c, a], axis=1).reshape(-1, 2, 2) / (a * d - b * c)[:, None, None]
+    return np.asarray(np.stack([d, -b, -c, a], axis=1).reshape(-1, 2, 2) / (a * d - b * c)[:, None, None])
 
 
-# Rows: size, turn and two stretches of a matrix (a, b; c, d): [[1 + s + e1, e2 - r], [e2 + r, 1 + s - e1]].
+# From the entries (a, b, c, d) of a matrix to its modes, and back.
 _MODES = np.array([[0.5, 0, 0, 0.5], [0, -0.5, 0.5, 0], [0.5, 0, 0, -0.5], [0, 0.5, 0.5, 0]])
-_BACK = np.array([[1, 0, 1, 0], [0, -1, 0, 1], [0, 1, 0, 1], [1, 0, -1, 0.0]])
+_BACK = np.array([[1, 0, 1, 0], [0, -1, 0, 1], [0, 1, 0, 1], [1.0, 0, -1, 0]])
 
 
 def modes(matrix: F64) -> F64:
-    """Size, turn and two stretches (s, r, e1, e2) `[C, 4]` of `[C, 2, 2]`: [[1 + s + e1, e2 - r], [e2 + r, 1 + s - e1]]."""
+    """Size, turn and two stretches (s, r, e1, e2) `[C, 4]` of matrices [[1 + s + e1, e2 - r], [e2 + r, 1 + s - e1]]."""
     out = matrix.reshape(-1, 4) @ _MODES.T
     out[:, 0] -= 1
     return np.asarray(out)
@@ -66,7 +73,7 @@ def modes(matrix: F64) -> F64:
 
 def from_modes(m: F64) -> F64:
     """The inverse of `modes`."""
-    return np.asarray((m @ _BACK.T + np.array([1, 0, 0, 1])).reshape(-1, 2, 2))
+    return np.asarray((m @ _BACK.T + np.array([1.0, 0, 0, 1])).reshape(-1, 2, 2))
 
 
 def similar_part(matrix: F64) -> F64:
@@ -76,11 +83,12 @@ def similar_part(matrix: F64) -> F64:
     return from_modes(m)
 
 
-def fit_similarity(source: F64, target: F64, known: npt.NDArray[np.bool_], tolerance: float, rounds: int = 5) -> tuple[Pose, F64]:
-    """Robust similarity from points to points: the median shift first, then reweighted least squares.
+def fit_similarity(source: F64, target: F64, known: Bools, tolerance: float, rounds: int = 5) -> tuple[Pose, F64]:
+    """Robust similarity from points to points: their median shift first, then reweighted least squares.
 
     Args:
-        source, target: `[N, P, 2]` px.
+        source: `[N, P, 2]` px, P > 0.
+        target: `[N, P, 2]` px.
         known: bool `[N, P]`.
         tolerance: px; a point this far off keeps a quarter of its weight.
 
@@ -89,34 +97,31 @@ def fit_similarity(source: F64, target: F64, known: npt.NDArray[np.bool_], toler
         With fewer than three points size and turn stay as they are; with none the pose is the identity.
     """
     count = known.sum(1)
-    # Median of the known points only: they are sorted to the front.
-    shift = np.sort(np.where(known[..., None], target - source, np.inf), axis=1)
-    rows = np.arange(len(source))
-    low, high = shift[rows, np.maximum(count - 1, 0) // 2], shift[rows, np.minimum(count // 2, shift.shape[1] - 1)]
-    position = np.where(count[:, None] > 0, (low + high) / 2, 0.0)
-    matrix = np.tile(np.eye(2), (len(source), 1, 1))
-    off = target - source - position[:, None]
+    rows, last = np.arange(len(source)), source.shape[1] - 1
+    shift = np.sort(np.where(known[..., None], target - source, np.inf), axis=1)  # the known ones come first
+    middle = (shift[rows, np.maximum(count - 1, 0) // 2] + shift[rows, np.minimum(count // 2, last)]) / 2
+    off = target - source - np.where(count[:, None] > 0, middle, 0.0)[:, None]
+    pose = at_rest(np.zeros((len(source), 2)))
     for _ in range(rounds):
         weight = known / (1 + (off**2).sum(-1) / tolerance**2) ** 2
-        matrix, position = _weighted(source, target, weight, count)
-        off = target - Pose(matrix, position).carry(source)
+        pose = _weighted(source, target, weight, count)
+        off = target - pose.carry(source)
     near = (off**2).sum(-1) < tolerance**2
-    return Pose(matrix, position), (near & known).sum(1) / np.maximum(count, 1)
+    return pose, (near & known).sum(1) / np.maximum(count, 1)
 
 
-def _weighted(source: F64, target: F64, weight: F64, count: npt.NDArray[np.int64]) -> tuple[F64, F64]:
-    """Weighted least squares for a similarity, its size and turn pulled a little towards none."""
-    total = np.maximum(weight.sum(1), 1e-9)
-    share = (weight / total[:, None])[..., None]
+def _weighted(source: F64, target: F64, weight: F64, count: Index) -> Pose:
+    """Weighted least squares for a similarity."""
+    share = (weight / np.maximum(weight.sum(1), 1e-9)[:, None])[..., None]
     a, b = (share * source).sum(1), (share * target).sum(1)
     s, t = source - a[:, None], target - b[:, None]
     norm = (share * s**2).sum((1, 2))
     dot = (share * s * t).sum((1, 2))
     cross = (share[..., 0] * (s[..., 0] * t[..., 1] - s[..., 1] * t[..., 0])).sum(1)
-    # As much as points a pixel from their middle would.
+    # Size and turn are pulled a little towards none, as by points a pixel from their middle that stay.
     ease = 1.0
     m = np.stack([(dot + ease) / (norm + ease) - 1, cross / (norm + ease), 0 * dot, 0 * dot], axis=1)
     m[count < 3] = 0
     matrix = from_modes(m)
     position = b - (matrix @ a[..., None])[..., 0]
-    return matrix, np.where(count[:, None] > 0, position, 0.0)
+    return Pose(matrix, np.where(count[:, None] > 0, position, 0.0))

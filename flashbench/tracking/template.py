@@ -1,7 +1,8 @@
 """Frame-0 cut-outs of objects, and their alignment with a later frame by robust Gauss-Newton steps.
 
-The six unknowns of a step are a shift in x and y and the four `similarity.modes`, in the object's own coordinates, so that
-gradients and their products are those of frame 0 and are computed once (Hager and Belhumeur 1998).
+The six unknowns of a step are a shift in x and y and the four `similarity.modes`, in the object's own coordinates, so
+that slopes and their products are those of frame 0 and are computed once (Hager and Belhumeur 1998). Geman and
+McClure's weights take out samples that something else hides.
 """
 
 from __future__ import annotations
@@ -12,19 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.tracking.similarity import F64, Pose, from_modes, inverse, modes, similar_part
+from flashbench.tracking.similarity import F64, Index, Pose, from_modes, inverse, modes, similar_part
 
 F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 UPPER = np.triu_indices(6)
-
-
-class Level(NamedTuple):
-    """What alignment needs at one blur. N objects, K samples: colours `[N, K, 3]`, slopes `[N, K, 3, 6]`, products `[N, K, 21]`."""
-
-    colours: F32
-    slopes: F32
-    products: F32
 
 
 class Templates(NamedTuple):
@@ -33,181 +25,169 @@ class Templates(NamedTuple):
     Attributes:
         middle: `[N, 2]` px, origin of each object's coordinates on frame 0.
         samples: `[N, K, 2]` px from the middle.
-        weight: `[N, K]`: native pixels that a sample stands for; zero for padding.
-        radius: `[N]` px: root mean square distance of samples from the middle.
-        levels: from coarse to fine.
+        weight: `[N, K]`: pixels of the video that a sample stands for; zero for padding.
+        total: `[N]`: sum of the weights, zero for an object without a mask.
+        radius: `[N]` px: root mean square distance of the samples from the middle.
+        colours: float32 `[N, K, 3]` in 0..1.
+        slopes: float32 `[N, 3 K, 6]`: change of the colours with the unknowns, all of them in px at the radius.
+        products: float32 `[N, K, 21]`: upper triangles of slope times slope, summed over colours.
         size: (H, W) of the frame.
     """
 
     middle: F64
     samples: F64
     weight: F64
+    total: F64
     radius: F64
-    levels: tuple[Level, ...]
+    colours: F32
+    slopes: F32
+    products: F32
     size: tuple[int, int]
 
 
-def read(image: F32, at: F64) -> F32:
-    """Bilinear values of float32 `[H, W, C]` at `[..., 2]` px; beyond the border the border's. Returns `[..., C]`."""
-    where = at.astype(np.float32)
-    rows = where if where.ndim == 3 else where.reshape(1, -1, 2)
-    out = cv2.remap(image, rows, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(out, np.float32).reshape(*at.shape[:-1], -1)
-
-
-def levels_of(frame: F32, sigma: float) -> tuple[F32, F32]:
-    """A frame `[H, W, 3]` for alignment: at half its size and blurred by `sigma` px of that, and as it is."""
-    height, width = frame.shape[:2]
-    half = cv2.resize(frame, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.GaussianBlur(half, (0, 0), sigma), np.float32), frame
-
-
-def read_level(image: F32, level: int, at: F64) -> F32:
-    """`read` of the picture of a level (`levels_of`) at px of the frame."""
-    return read(image, at if level else (at - 0.5) / 2)
-
-
-def _sample_grid(mask: npt.NDArray[np.float32], most: int, least_step: float) -> tuple[F64, float]:
-    """Points (x, y) on a square grid inside a soft mask at its own scale, at most about `most`; and the grid's step."""
-    area = float((mask > 0.5).sum())
-    step = max(least_step, float(np.sqrt(area / most)))
-    height, width = mask.shape
-    for _ in range(20):
-        y, x = np.meshgrid(np.arange(0, height - 0.5, step), np.arange(0, width - 0.5, step), indexing="ij")
-        grid = np.stack([x.ravel(), y.ravel()], axis=1)
-        inside = read(mask[..., None], grid)[:, 0] > 0.5
-        if inside.sum() <= most:
-            break
-        step *= 1.05
-    points = grid[inside]
-    if not len(points) and area > 0:
-        ys, xs = np.nonzero(mask > 0.5)
-        points = np.array([[xs.mean(), ys.mean()]])
-    return points, step
-
-
-def build(frames: tuple[F32, ...], masks: list[F32], native: float, most: int) -> Templates:
-    """Cuts the objects out of frame 0.
-
-    Args:
-        frames: frame 0 at the blurs of the levels, float32 `[H, W, 3]`.
-        masks: a soft mask `[H, W]` for each object, at the same scale.
-        native: side of a pixel of the video at this scale.
-        most: samples an object.
-    """
-    grids = [_sample_grid(m, most, native / 3) for m in masks]
-    k = max(1, *(len(g) for g, _ in grids))
-    n = len(masks)
-    at, weight, middle = np.zeros((n, k, 2)), np.zeros((n, k)), np.zeros((n, 2))
-    for i, (grid, step) in enumerate(grids):
-        if len(grid):
-            middle[i] = grid.mean(0)
-        at[i] = middle[i]
-        at[i, : len(grid)] = grid
-        weight[i, : len(grid)] = min(1.0, (step / native) ** 2)
-    samples = at - middle[:, None]
-    total = np.maximum(weight.sum(1), 1e-9)
-    radius = np.sqrt((weight * (samples**2).sum(-1)).sum(1) / total)
-    radius = np.maximum(radius, native)
-    levels = tuple(_level(f, i, at, samples / radius[:, None, None]) for i, f in enumerate(frames))
-    return Templates(middle, samples, weight, radius, levels, (frames[-1].shape[0], frames[-1].shape[1]))
-
-
-def _level(frame: F32, level: int, at: F64, unit: F64) -> Level:
-    """Colours, slopes with respect to (tx, ty, s, r, e1, e2) in units of the radius, and their products."""
-    gx = cv2.Sobel(frame, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8 if level else 1 / 16)
-    gy = cv2.Sobel(frame, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8 if level else 1 / 16)
-    dx, dy = read_level(gx, level, at), read_level(gy, level, at)  # [N, K, 3]
-    x, y = unit[..., :1], unit[..., 1:]
-    parts = [dx, dy, dx * x + dy * y, dy * x - dx * y, dx * x - dy * y, dx * y + dy * x]
-    slopes = np.stack(parts, axis=-1).astype(np.float32)
-    products = np.einsum("nkhp,nkhq->nkpq", slopes, slopes)[..., UPPER[0], UPPER[1]]
-    return Level(read_level(frame, level, at), slopes, products.astype(np.float32))
-
-
 class Prior(NamedTuple):
-    """What is expected of C poses before looking.
+    """What is expected of C poses before looking: standard deviations about `pose`.
 
     Attributes:
-        pose: the expected poses.
-        shift: `[C]` px, standard deviation of the position; turn, size: of the angle and the size.
-        stretch: standard deviation of the stretch, about none.
+        shift: `[C]` px; size: `[C]`, relative; turn: `[C]` rad.
+        stretch: relative, about none.
     """
 
     pose: Pose
     shift: F64
-    turn: F64
     size: F64
+    turn: F64
     stretch: float
 
 
 class Fit(NamedTuple):
-    """Aligned poses, `[C]`, the robust weight 0..1 of every sample `[C, K]`, and where it lies `[C, K, 2]` px."""
+    """C aligned poses, and what the frame shows there.
+
+    Attributes:
+        at: `[C, K, 2]` px, where each sample lies.
+        off: float32 `[C, K, 3]`, colour of the frame there less the sample's.
+        match: `[C, K]` in 0..1, how well they match; 0 outside the frame.
+    """
 
     pose: Pose
-    match: F64
     at: F64
+    off: F32
+    match: F64
+
+
+def read(image: F32, at: F64) -> F32:
+    """Bilinear values `[R, K, ...]` of float32 `[H, W, ...]` at `[R, K, 2]` px; beyond the border the border's."""
+    x, y = at[..., 0].astype(np.float32), at[..., 1].astype(np.float32)
+    out = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(out, np.float32)
+
+
+def within(at: F64, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Whether points `[..., 2]` px lie in a frame of (H, W)."""
+    x, y = at[..., 0], at[..., 1]
+    return np.asarray((x > -0.5) & (y > -0.5) & (x < size[1] - 0.5) & (y < size[0] - 0.5))
+
+
+def build(frame: F32, masks: list[F32], native: float, most: int) -> Templates:
+    """Cuts the objects out of frame 0.
+
+    Args:
+        frame: float32 `[H, W, 3]`.
+        masks: a soft mask `[H, W]` for each object; inside is above a half.
+        native: side of a pixel of the video, in px here.
+        most: samples an object.
+    """
+    grids = [_grid(m, most, native / 3) for m in masks]
+    n, k = len(masks), max(1, *(len(g) for g, _ in grids))
+    at, weight, middle = np.zeros((n, k, 2)), np.zeros((n, k)), np.zeros((n, 2))
+    for i, (grid, step) in enumerate(grids):
+        middle[i] = grid.mean(0) if len(grid) else 0
+        at[i] = middle[i]
+        at[i, : len(grid)] = grid
+        weight[i, : len(grid)] = min(1.0, (step / native) ** 2)
+    samples, total = at - middle[:, None], weight.sum(1)
+    spread = (weight * (samples**2).sum(-1)).sum(1) / np.maximum(total, 1e-9)
+    radius = np.maximum(np.sqrt(spread), native)
+    slopes = _slopes(frame, at, samples / radius[:, None, None])
+    products = np.ascontiguousarray(np.einsum("nkhp,nkhq->nkpq", slopes, slopes)[..., UPPER[0], UPPER[1]])
+    colours, flat = read(frame, at), slopes.reshape(n, -1, 6)
+    return Templates(middle, samples, weight, total, radius, colours, flat, products, frame.shape[:2])
+
+
+def _grid(mask: F32, most: int, least_step: float) -> tuple[F64, float]:
+    """At most `most` points `[K, 2]` of a square grid inside a soft mask, and the step of the grid."""
+    step = max(least_step, float(np.sqrt((mask > 0.5).sum() / most)))
+    while True:
+        x, y = np.meshgrid(np.arange(0, mask.shape[1] - 0.5, step), np.arange(0, mask.shape[0] - 0.5, step))
+        points = np.stack([x, y], axis=-1).astype(np.float64)
+        inside = points[read(mask, points) > 0.5]
+        if len(inside) <= most:
+            break
+        step *= 1.05
+    if not len(inside) and (mask > 0.5).any():
+        inside = np.argwhere(mask > 0.5)[:1, ::-1].astype(np.float64)
+    return inside, step
+
+
+def _slopes(frame: F32, at: F64, unit: F64) -> F32:
+    """Change of the colours at `[N, K, 2]` px with (tx, ty, s, r, e1, e2) in px at the radius. `[N, K, 3, 6]`."""
+    gx = cv2.Sobel(frame, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
+    gy = cv2.Sobel(frame, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
+    dx, dy = read(np.asarray(gx, np.float32), at), read(np.asarray(gy, np.float32), at)
+    x, y = unit[..., :1].astype(np.float32), unit[..., 1:].astype(np.float32)
+    parts = [dx, dy, dx * x + dy * y, dy * x - dx * y, dx * x - dy * y, dx * y + dy * x]
+    return np.asarray(np.stack(parts, axis=-1), np.float32)
+
+
+def compare(image: F32, templates: Templates, which: Index, pose: Pose, scale: float) -> Fit:
+    """Holds the cut-outs `which` `[C]` in their poses against a frame `[H, W, 3]`; a colour `scale` off matches 1/4."""
+    at = pose.carry(templates.samples[which])
+    off = read(image, at) - templates.colours[which]
+    squared = (off * off).sum(-1, dtype=np.float64)
+    return Fit(pose, at, off, np.asarray(within(at, templates.size) / (1 + squared / scale**2) ** 2))
 
 
 def align(
     image: F32,
     templates: Templates,
-    level: int,
-    which: I64,
+    which: Index,
     pose: Pose,
     seen: F64,
     prior: Prior,
-    scale: float,
     noise: float,
-    steps: int,
+    scales: tuple[float, ...],
 ) -> Fit:
     """Gauss-Newton steps of the cut-outs `which` `[C]` towards a frame.
 
     Args:
-        image: the frame at the level's blur, float32 `[H, W, 3]`, 0..1.
+        image: the frame, float32 `[H, W, 3]`, 0..1.
         pose: where to begin.
         seen: `[C, K]` in 0..1: samples that are thought to be in view.
-        scale: colour distance at which a sample keeps a quarter of its weight.
         noise: standard deviation of a colour that fits, against which the prior weighs.
+        scales: for each step the colour distance at which a sample keeps a quarter of its weight.
     """
-    lv = templates.levels[level]
-    colours, slopes, products = lv.colours[which], lv.slopes[which].reshape(len(which), -1, 6), lv.products[which]
-    samples, radius = templates.samples[which], templates.radius[which]
-    mass = templates.weight[which] * seen
-    height, width = templates.size
+    slopes, products = templates.slopes[which], templates.products[which]
+    radius, mass = templates.radius[which], templates.weight[which] * seen
     tight = _tightness(prior, radius) * noise**2
-    match, at = mass, samples
-    for _ in range(steps):
-        at = pose.carry(samples)
-        off = read_level(image, level, at) - colours  # [C, K, 3]
-        match = _weigh(off, at, height, width, scale)
-        w = (mass * match).astype(np.float32)
-        pull = ((w[..., None] * off).reshape(len(which), 1, -1) @ slopes)[:, 0]
+    hessian = np.zeros((len(which), 6, 6))
+    for scale in scales:
+        fit = compare(image, templates, which, pose, scale)
+        w = (mass * fit.match).astype(np.float32)
+        pull = ((w[..., None] * fit.off).reshape(len(which), 1, -1) @ slopes)[:, 0]
         flat = (w[:, None] @ products)[:, 0]
-        hessian = np.zeros((len(which), 6, 6))
         hessian[:, UPPER[0], UPPER[1]] = flat
         hessian[:, UPPER[1], UPPER[0]] = flat
-        away = _departure(pose, prior, radius)
         hessian[:, np.arange(6), np.arange(6)] += tight + 1e-9
-        step = -np.linalg.solve(hessian, (pull + tight * away)[..., None])[..., 0]
-        pose = _moved(pose, step, radius)
-    at = pose.carry(samples)
-    match = _weigh(read_level(image, level, at) - colours, at, height, width, scale)
-    return Fit(pose, match, at)
-
-
-def _weigh(off: F32, at: F64, height: int, width: int, scale: float) -> F64:
-    """Geman and McClure's weight of a colour difference; zero outside the frame."""
-    inside = (at[..., 0] > -0.5) & (at[..., 1] > -0.5) & (at[..., 0] < width - 0.5) & (at[..., 1] < height - 0.5)
-    squared = (off * off).sum(-1, dtype=np.float64)
-    return np.asarray(inside / (1 + squared / scale**2) ** 2)
+        step = np.linalg.solve(hessian, -(pull + tight * _departure(pose, prior, radius))[..., None])[..., 0]
+        pose = _moved(pose, np.asarray(step, np.float64), radius)
+    return compare(image, templates, which, pose, scales[-1])
 
 
 def _tightness(prior: Prior, radius: F64) -> F64:
-    """Inverse variances `[C, 6]` of the unknowns."""
-    one = np.ones_like(radius)
-    spread = np.stack([prior.shift, prior.shift, radius * prior.size, radius * prior.turn] + [radius * prior.stretch * one] * 2, axis=1)
-    return 1 / np.maximum(spread, 1e-3) ** 2
+    """Inverse variances `[C, 6]` of the unknowns, 1/px^2."""
+    stretch = radius * prior.stretch
+    spread = [prior.shift, prior.shift, radius * prior.size, radius * prior.turn, stretch, stretch]
+    return np.asarray(1 / np.stack(spread, axis=1) ** 2)
 
 
 def _departure(pose: Pose, prior: Prior, radius: F64) -> F64:
@@ -224,3 +204,26 @@ def _moved(pose: Pose, step: F64, radius: F64) -> Pose:
     shift = np.clip(step[:, :2], -radius[:, None], radius[:, None])
     change = from_modes(np.clip(step[:, 2:] / radius[:, None], -0.2, 0.2))
     return Pose(pose.matrix @ change, pose.position + (pose.matrix @ shift[..., None])[..., 0])
+
+
+def local_shifts(
+    templates: Templates, which: Index, fit: Fit, seen: F64, points: F64, window: float, ease: float
+) -> F64:
+    """One Lucas-Kanade step of single points, in the object's coordinates: how far each has moved beside its object.
+
+    Args:
+        seen: `[C, K]`; points: `[C, P, 2]` px from the middle.
+        window: standard deviation of the Gaussian window, px.
+        ease: pull towards no shift, in the unit of slope squared times pixels.
+
+    Returns:
+        `[C, P, 2]` px.
+    """
+    apart = ((points[:, :, None] - templates.samples[which][:, None]) ** 2).sum(-1)  # [C, P, K]
+    near = np.exp(-apart / (2 * window**2)) * (templates.weight[which] * seen * fit.match)[:, None]
+    slopes = templates.slopes[which].reshape(len(which), -1, 3, 6)[..., :2]
+    pull = near @ np.einsum("ckh,ckhp->ckp", fit.off, slopes).astype(np.float64)  # [C, P, 2]
+    xx, xy, yy = np.moveaxis(near @ templates.products[which][..., [0, 1, 6]].astype(np.float64), -1, 0)
+    xx, yy = xx + ease, yy + ease
+    gx, gy = pull[..., 0], pull[..., 1]
+    return np.asarray(-np.stack([yy * gx - xy * gy, xx * gy - xy * gx], axis=-1) / (xx * yy - xy**2)[..., None])
