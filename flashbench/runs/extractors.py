@@ -224,11 +224,12 @@ class TextLiTExtractor:
         from flashbench.backbones.text_lit import TextLiT
 
         self.shared = shared
-        self.fingerprint = f"{TextLiT.fingerprint}+{shared.lite0_fingerprint}+frames24-1"
+        self.fingerprint = f"{TextLiT.fingerprint}+frames24-1"
         self._net = Lazy(TextLiT.load)
 
     def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
-        raise NotImplementedError
+        frames = self._net().images(self.shared.maps(video)[1:])
+        return {"frames": frames.numpy(), "text": self._net().texts([case.prompt])[0].numpy()}
 
 
 def check_length(names: Iterable[str], frames: int) -> None:

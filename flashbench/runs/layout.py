@@ -25,6 +25,7 @@ from typing import Any
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_json, write_json
+from flashbench.runs.provenance import environment
 
 RUN_VERSION = 1
 
@@ -125,9 +126,14 @@ def open_run(root: Path, info: RunInfo) -> RunFolder:
     check_run(root, info)
     run = RunFolder(root)
     if not run.description.exists():
-        value = {"version": RUN_VERSION, "not_for_leaderboard": info.not_for_leaderboard, **dataclasses.asdict(info)}
-        write_json(run.description, value)
+        held = {"version": RUN_VERSION, "not_for_leaderboard": info.not_for_leaderboard, **dataclasses.asdict(info)}
+        write_json(run.description, {**held, "environment": environment()})
     return run
+
+
+def generated_in(root: Path) -> Any:
+    """The environment in which a run was begun, which its `seconds` depend on (see `provenance.environment`)."""
+    return read_json(RunFolder(root).description).get("environment")
 
 
 def read_run(root: Path) -> RunInfo:

@@ -1,4 +1,4 @@
-"""Where numbers come from: packages, machine, precision, code. Collected once a run, written to results.json."""
+"""Where numbers come from: packages, machine, precision, code. Written to run.json and results.json."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def torch_settings() -> dict[str, Any]:
-    """What torch computes with: device, instruction set, threads, and whether float32 may be rounded to TF32."""
-    import torch
+def torch_settings() -> dict[str, Any] | None:
+    """What torch computes with: device, instruction set, threads, and whether float32 may be rounded to TF32.
 
+    None in a process that does not use torch.
+    """
+    if (torch := sys.modules.get("torch")) is None:
+        return None
     return {
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),

@@ -15,7 +15,7 @@ from flashbench.metrics.catalogue import Metric
 from flashbench.runs import provenance
 from flashbench.runs.extractors import Extractor, check_length, extractors
 from flashbench.runs.generate import Tick, silent
-from flashbench.runs.layout import RunFolder, RunInfo
+from flashbench.runs.layout import RunFolder, RunInfo, generated_in
 from flashbench.runs.measure import Plan, missing, score_case
 from flashbench.runs.results import CaseScore, Row, summarise, write_results
 
@@ -141,5 +141,6 @@ def _facts(run: RunFolder, info: RunInfo, plan: Plan, scores: Sequence[CaseScore
         "not_for_leaderboard": info.not_for_leaderboard,
         "metrics": metric_fingerprints(plan.metrics, plan.extractors),
         "extractors": {name: e.fingerprint for name, e in plan.extractors.items()},
+        "generated_in": generated_in(run.root),
         "environment": provenance.environment(),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from flashbench.runs import provenance
 
 
 def test_environment_is_json_and_the_same_twice() -> None:
+    import torch  # noqa: F401
+
     facts = provenance.environment()
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts == provenance.environment()
     assert facts["cpu"]["cores"] >= 1
@@ -19,6 +22,13 @@ def test_environment_is_json_and_the_same_twice() -> None:
     assert facts["torch"]["float32_matmul_precision"] in ("highest", "high", "medium")
     assert {"tf32_matmul", "tf32_cudnn", "cpu_capability", "device"} <= set(facts["torch"])
     assert facts["decoder"]["libraries"]["libavcodec"]
+
+
+def test_a_process_without_torch_says_so_and_does_not_import_it() -> None:
+    code = "import sys; from flashbench.runs.provenance import environment; print(environment()['torch'])"
+    code += "; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "None\nFalse\n", done.stderr
 
 
 def test_no_path_of_this_machine_is_in_it() -> None:

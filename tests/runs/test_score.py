@@ -46,6 +46,7 @@ def test_results_are_complete_and_agree(kit: ModuleType, tmp_path: Path) -> None
     assert held["extractors"]["lk"] == "fake-1"
     assert set(held["metrics"]) == {m.name for m in kit.CHEAP}
     assert held["environment"]["packages"]["numpy"]
+    assert held["generated_in"]["cpu"] == held["environment"]["cpu"]
     assert len(held["rows"]) == len(rows)
     epe = value(rows, "epe_lk")
     assert (epe.n, epe.floor, epe.n_failed) == (8, 0, 0)
