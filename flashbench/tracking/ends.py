@@ -81,10 +81,11 @@ def tracks_of(follower: Follower, states: list[State], front: F64, start: FirstF
     rows = []
     for t, state in enumerate(states):
         whole = start.masks if t == 0 else np.stack([_carried(follower, start, state, i) for i in range(n)])
-        whole = whole & state.found[:, None, None]
+        there = state.found | state.hidden
+        whole = whole & there[:, None, None]
         corners = views.reduced(state.pose.carry(hulls))
         points = views.reduced(state.pose.carry(follower.points + state.local))
-        seen = _unhidden(points, whole, front[t], size) & state.found[:, None]
+        seen = _unhidden(points, whole, front[t], size) & there[:, None]
         masks = occlusion.modal(whole, front[t])
         boxes = np.concatenate([corners.min(1), corners.max(1)], axis=1)
         rows.append((views.reduced(state.pose.carry(centres))[:, 0], masks.any((1, 2)), masks, boxes, points, seen))

@@ -16,7 +16,7 @@ import numpy as np
 from flashbench.tracking import occlusion, redetect
 from flashbench.tracking.flow import flow, seeds
 from flashbench.tracking.similarity import F64, Bools, Index, Pose, at_rest, join
-from flashbench.tracking.template import F32, Fit, Prior, align, build, compare, local_shifts, read
+from flashbench.tracking.template import F32, Fit, Prior, align, build, compare, local_shifts, read, within
 from flashbench.tracking.views import CELL, View, Views
 
 
@@ -39,6 +39,10 @@ class Settings:
         turns, sizes: rad and factors that the search tries.
         memory, trust: fading of the evidence of depth a frame, and the most that it adds up to.
         overlap: colour distance beyond which a misfit is no worse evidence of depth.
+        doubt, leap, pace: what a score loses far from where the object is expected; half of it at `leap` px, and `pace`
+            more for each frame that it was lost.
+        blind: frames from where an object was found during which a guess of a hidden one is trusted.
+        sliver: share in view below which an object that is not found counts as hidden.
         ease: pull of single points to their object, see `template.local_shifts`.
     """
 
@@ -59,13 +63,18 @@ class Settings:
     weak: float = 0.7
     news: float = 0.1
     seen: float = 0.03
-    reseen: float = 0.25
+    reseen: float = 0.3
     turns: tuple[float, ...] = (-0.3, 0.0, 0.3)
     sizes: tuple[float, ...] = (0.7, 1.0, 1.4)
     memory: float = 0.95
     trust: float = 20.0
     overlap: float = 0.3
     ease: float = 0.02
+    doubt: float = 0.2
+    leap: float = 20.0
+    pace: float = 8.0
+    blind: int = 12
+    sliver: float = 0.35
 
 
 class State(NamedTuple):
@@ -78,6 +87,7 @@ class State(NamedTuple):
         score: `[N]`, how well the frame shows them.
         local: `[N, P, 2]` px, own coordinates: movement of single points beside their object.
         lost: int `[N]`: frames since each was found.
+        hidden: bool `[N]`: not found, but where the guess puts it hardly any of it is in view.
     """
 
     pose: Pose
@@ -86,6 +96,7 @@ class State(NamedTuple):
     score: F64
     local: F64
     lost: Index
+    hidden: Bools
 
 
 class Guess(NamedTuple):
@@ -128,13 +139,14 @@ class Follower:
         """States of all frames, and the probability `front[t, j, i]` that object j is in front of i."""
         states, front = self._forward()
         self._backward(states, front)
+        self._bridge(states, front)
         return states, front
 
     def _forward(self) -> tuple[list[State], F64]:
         s, n = self.settings, len(self.masks)
         zero = np.zeros(n, np.int64)
         rest = at_rest(self.templates.middle)
-        state = State(rest, np.zeros((n, 2)), self.exists.copy(), np.ones(n), 0 * self.points, zero)
+        state = State(rest, np.zeros((n, 2)), self.exists, np.ones(n), 0 * self.points, zero, zero > 0)
         states, evidence, total = [state], np.zeros((len(self.views), n, n)), np.zeros((n, n))
         view = self.first
         for t in range(1, len(self.views)):
@@ -154,7 +166,7 @@ class Follower:
         best = self._best(guess)
         lost = self.exists & ~state.found & (state.lost % np.clip(state.lost // 10, 1, 4) == 0)
         doubtful = state.found & (guess.score[best] < self.settings.weak) & (guess.share[best] > 0.2) & (t % 3 == 0)
-        searched = self._search(view, everyone[lost | doubtful], covers)
+        searched = self._search(view, everyone[lost | doubtful], coast, state.lost, covers)
         if searched is not None:
             guess = _joined(guess, searched)
             best = self._best(guess)
@@ -166,7 +178,8 @@ class Follower:
         smooth = np.where((state.found & ~wild)[:, None], 0.6 * state.velocity + 0.4 * moved, 0.0)
         velocity = np.where(ok[:, None], smooth, 0.97 * state.velocity)
         local = np.where(ok[:, None, None], local, state.local)
-        return State(guess.fit.pose.where(ok, coast), velocity, ok, guess.score, local, np.where(ok, 0, state.lost + 1))
+        pose, lost = guess.fit.pose.where(ok, coast), np.where(ok, 0, state.lost + 1)
+        return State(pose, velocity, ok, guess.score, local, lost, np.zeros_like(ok))
 
     def _predict(self, before: View, view: View, state: State) -> tuple[Pose, Pose]:
         """Where Lucas-Kanade takes the objects, and where their speed does."""
@@ -188,6 +201,36 @@ class Follower:
             back = later._replace(velocity=np.where(both, later.pose.position - after.pose.position, 0.0))
             states[t] = self._retried(self.views.at(t + 1), self.views.at(t), here, back, which, front[t])
 
+    def _bridge(self, states: list[State], front: F64) -> None:
+        """Puts lost objects on the way between where they were found last and next, and tells whether they are hidden.
+
+        After the last frame on which an object was found, the guess of `_advance` stays.
+        """
+        s = self.settings
+        found = np.stack([state.found for state in states])
+        for t in range(1, len(states)):
+            here, n = states[t], len(self.masks)
+            lost = self.exists & ~here.found
+            if not lost.any():
+                continue
+            matrix, position, near = here.pose.matrix.copy(), here.pose.position.copy(), np.zeros(n, bool)
+            for i in np.nonzero(lost)[0]:
+                before = int(np.nonzero(found[:t, i])[0][-1])
+                later = np.nonzero(found[t:, i])[0]
+                after = t + int(later[0]) if len(later) else -1
+                near[i] = t - before <= s.blind or 0 <= after - t <= s.blind
+                if after > 0:
+                    part = (t - before) / (after - before)
+                    a, b = states[before].pose, states[after].pose
+                    matrix[i] = (1 - part) * a.matrix[i] + part * b.matrix[i]
+                    position[i] = (1 - part) * a.position[i] + part * b.position[i]
+            pose = Pose(matrix, position)
+            covers = occlusion.covers(self.masks, self.templates, pose, front[t], here.found)
+            everyone = np.arange(n)
+            seen = self._seen(everyone, pose, covers) * within(pose.carry(self.templates.samples), self.views.size)
+            share = (self.templates.weight * seen).sum(1) / np.maximum(self.templates.total, 1e-9)
+            states[t] = here._replace(pose=pose, hidden=lost & near & (share < s.sliver))
+
     def _retried(self, after: View, view: View, here: State, back: State, which: Index, front: F64) -> State:
         """The state `here`, but for those of the objects `which` that fit better when followed from the next frame."""
         flowed, coast = self._predict(after, view, back)
@@ -208,8 +251,11 @@ class Follower:
         found[put], score[put], shifts[put] = True, guess.score[better], local[better]
         return here._replace(pose=pose, found=found, score=score, local=shifts)
 
-    def _search(self, view: View, which: Index, covers: list[F32 | None]) -> Guess | None:
-        """Guesses for some objects from the whole frame; those that are no news have the score -1."""
+    def _search(self, view: View, which: Index, expected: Pose, lost: Index, covers: list[F32 | None]) -> Guess | None:
+        """Guesses for some objects from the whole frame; those that are no news have the score -1.
+
+        The farther a guess is from where its object is expected, the more must speak for it, at first.
+        """
         s, poses, owner = self.settings, [], []
         for i in which:
             cover = covers[i]
@@ -221,7 +267,9 @@ class Follower:
             return None
         guess = self._try(view, np.array(owner), join(*poses), covers, wild=True)
         news = (guess.gain > s.news) & (guess.share > s.reseen)
-        return guess._replace(score=np.where(news, guess.score - 0.05, -1.0))
+        apart = np.linalg.norm(guess.fit.pose.position - expected.position[guess.which], axis=1)
+        far = apart / (apart + s.leap + s.pace * lost[guess.which])
+        return guess._replace(score=np.where(news, guess.score - s.doubt * far, -1.0))
 
     def _finder(self, i: int) -> redetect.Finder:
         if i not in self._finders:
