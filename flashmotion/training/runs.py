@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from flashbench.errors import InputError
+from flashbench.files.atomic import folder_lock, remove_leftovers
 from flashmotion import weights
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.networks.generator import BLOCKS
@@ -65,26 +66,28 @@ def train(stage: str, preset: Preset, options: Options) -> None:
         "dtype": str(dtype),
         "torch": torch.__version__,
     }
-    trainer = Trainer(made, schedule, folder, options.seed, config, validate_every=max(schedule.steps // 3, 1))
-    boxes_from = int(schedule.steps * preset.mask_share) if stage == "slow-adapter" else 0
-    scenes = data.Scenes(
-        preset, text, schedule.batch, options.seed + 1000 * STAGES.index(stage), boxes_from, trainer.done
-    )
-    complete = trainer.run(data.loader(scenes, options.workers), options.minutes)
-    for part, net in made.products(trainer.averages).items():
-        note = {
-            "command": f"flashmotion train {stage} --preset {preset.name} --seed {options.seed}",
-            "steps": trainer.done,
-            "of": schedule.steps,
-            "seconds": round(trainer.seconds),
-            "batch": schedule.batch,
-            "complete": complete,
-            "precision": config["dtype"],
-            "date": time.strftime("%Y-%m-%d"),
-            "validation": _last_validation(folder),
-            "parameters": sum(q.numel() for q in net.parameters()),
-        }
-        print("exported", weights.export(net, preset.name, part, note), file=sys.stderr)
+    with folder_lock(folder):
+        remove_leftovers(folder)
+        trainer = Trainer(made, schedule, folder, options.seed, config, validate_every=max(schedule.steps // 3, 1))
+        boxes_from = int(schedule.steps * preset.mask_share) if stage == "slow-adapter" else 0
+        scenes = data.Scenes(
+            preset, text, schedule.batch, options.seed + 1000 * STAGES.index(stage), boxes_from, trainer.done
+        )
+        complete = trainer.run(data.loader(scenes, options.workers), options.minutes)
+        for part, net in made.products(trainer.averages).items():
+            note = {
+                "command": f"flashmotion train {stage} --preset {preset.name} --seed {options.seed}",
+                "steps": trainer.done,
+                "of": schedule.steps,
+                "seconds": round(trainer.seconds),
+                "batch": schedule.batch,
+                "complete": complete,
+                "precision": config["dtype"],
+                "date": time.strftime("%Y-%m-%d"),
+                "validation": _last_validation(folder),
+                "parameters": sum(q.numel() for q in net.parameters()),
+            }
+            print("exported", weights.export(net, preset.name, part, note), file=sys.stderr)
 
 
 def _stage(stage: str, preset: Preset, codec: PatchCodec, dtype: torch.dtype, test_text: torch.Tensor) -> Any:

@@ -7,6 +7,7 @@ run that was killed anywhere and resumed ends bit-equal to one that was not.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 import time
@@ -18,7 +19,7 @@ import torch
 from torch import nn
 
 from flashbench.errors import InputError
-from flashbench.files.atomic import replacing, write_json
+from flashbench.files.atomic import replacing, write_bytes, write_error, write_json
 from flashmotion.presets.schema import Schedule
 
 
@@ -77,24 +78,34 @@ class Trainer:
         return self.folder / "checkpoint.pt"
 
     def _resume(self) -> None:
-        if not self.checkpoint.exists():
+        if self.checkpoint.exists():
+            self._load()
+        else:
             write_json(self.folder / "config.json", self.config)
-            return
+        for name in ("log.csv", "validation.csv"):
+            _keep_until(self.folder / name, self.done)
+
+    def _load(self) -> None:
         try:
             state = torch.load(self.checkpoint, weights_only=True)
         except Exception as error:
             raise InputError(
                 self.checkpoint, f"cannot be read ({type(error).__name__})", "delete it to start this stage anew"
             ) from error
-        for k, net in self.stage.nets.items():
-            net.load_state_dict(state["nets"][k])
-        for k, net in self.averages.items():
-            net.load_state_dict(state["averages"][k])
-        for k, o in self.stage.optimizers.items():
-            o.load_state_dict(state["optimizers"][k])
-        self.done, self.seconds = int(state["step"]), float(state["seconds"])
-        for name in ("log.csv", "validation.csv"):
-            _keep_until(self.folder / name, self.done)
+        try:
+            for k, net in self.stage.nets.items():
+                net.load_state_dict(state["nets"][k])
+            for k, net in self.averages.items():
+                net.load_state_dict(state["averages"][k])
+            for k, o in self.stage.optimizers.items():
+                o.load_state_dict(state["optimizers"][k])
+            self.done, self.seconds = int(state["step"]), float(state["seconds"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                self.checkpoint,
+                f"belongs to another preset or stage ({type(error).__name__})",
+                "choose another --folder, or delete it to start this stage anew",
+            ) from error
 
     def save(self) -> None:
         """Writes the checkpoint atomically."""
@@ -105,8 +116,9 @@ class Trainer:
             "averages": {k: n.state_dict() for k, n in self.averages.items()},
             "optimizers": {k: o.state_dict() for k, o in self.stage.optimizers.items()},
         }
-        with replacing(self.checkpoint) as temporary:
-            torch.save(state, temporary)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_bytes(self.checkpoint, buffer.getbuffer())
 
     def _average(self) -> None:
         decay = min(self.schedule.ema, (1 + self.done) / (10 + self.done))
@@ -117,6 +129,8 @@ class Trainer:
 
     def run(self, batches: Iterable[Any], minutes: float | None = None) -> bool:
         """Trains until the schedule ends or `minutes` are over. Returns True when the schedule is complete."""
+        if self._due() and _last_step(self.folder / "validation.csv") != self.done:  # killed between saving and this
+            self._validate()
         started = last = time.monotonic()
         for batch in batches:
             if self.done >= self.schedule.steps:
@@ -135,12 +149,15 @@ class Trainer:
             over = minutes is not None and now - started > 60 * minutes
             if self.done % self.save_every == 0 or over or self.done == self.schedule.steps:
                 self.save()
-            if self.done % self.validate_every == 0 or self.done == self.schedule.steps:
+            if self._due():
                 self._validate()
                 last = time.monotonic()
             if over:
                 break
         return self.done >= self.schedule.steps
+
+    def _due(self) -> bool:
+        return self.done > 0 and (self.done % self.validate_every == 0 or self.done == self.schedule.steps)
 
     def _log(self, losses: dict[str, float]) -> None:
         bad = [k for k, v in losses.items() if v != v]
@@ -176,14 +193,25 @@ def _append(path: Path, row: dict[str, float]) -> None:
             if list(reader.fieldnames or ()) != list(row):
                 rows = list(reader)
             else:
-                with path.open("a", newline="") as out:
-                    csv.DictWriter(out, list(row)).writerow(row)
+                try:
+                    with path.open("a", newline="") as out:
+                        csv.DictWriter(out, list(row)).writerow(row)
+                except OSError as error:
+                    raise write_error(path, error) from error
                 return
     names = list(dict.fromkeys([*(rows[0] if rows else {}), *row]))
     with replacing(path) as temporary, Path(temporary).open("w", newline="") as out:
         writer = csv.DictWriter(out, names, restval="")
         writer.writeheader()
         writer.writerows([*rows, row])
+
+
+def _last_step(path: Path) -> int:
+    """Step of the last row, 0 where there is none."""
+    if not path.exists():
+        return 0
+    with path.open(newline="") as file:
+        return max((int(row["step"]) for row in csv.DictReader(file)), default=0)
 
 
 def _keep_until(path: Path, step: int) -> None:
