@@ -16,7 +16,8 @@ venv: $(STAMP)
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,train]"
+	@echo "installing into $(VENV): about 6 GB, minutes"
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --editable ".[test,train]"
 	touch $@
 
 eval: $(STAMP)

@@ -1,7 +1,8 @@
 """FVD of uniform noise through our I3D, against the value that TensorFlow's I3D gives for the same arrays.
 
 128 clips from RandomState(1) and 128 from RandomState(2), float32 [16, 224, 224, 3] in [0, 1), fed as they are (neither
-scaled nor resized). Published (fvd-comparison): 10.138085 with TensorFlow, 10.138084767 with the TorchScript port. 256 forward passes.
+scaled nor resized). Published (fvd-comparison): 10.138085 with TensorFlow, 10.138084767 with the TorchScript port.
+256 forward passes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Draws the README's picture: frames of several runs side by side, with the asked paths on them.
 
-    python scripts/draw_frames.py runs/slow-50step runs/plugged-4step runs/flashmotion-4step --cases 1-0000 --cases 3-0000 -o docs/frames.png
+    python scripts/draw_frames.py runs/slow-50step runs/plugged-4step runs/flashmotion-4step \\
+        --cases 1-0000 --cases 3-0000 -o docs/frames.png
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def row(video: Video, case: Case, frames: int, scale: int, label: str) -> Video:
 @click.command()
 @click.argument("runs", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--suite", default="sprites-v1", show_default=True)
-@click.option("--cases", multiple=True, default=("1-0000", "2-0000", "3-0000"), show_default=True, help="Case ids; give it several times.")
+@click.option(
+    "--cases", multiple=True, default=("1-0000", "2-0000", "3-0000"), show_default=True, help="Case ids, one at a time."
+)
 @click.option("--frames", default=7, show_default=True)
 @click.option("--scale", default=2, show_default=True)
 @click.option("-o", "--output", default="docs/frames.png", show_default=True, type=click.Path(path_type=Path))
