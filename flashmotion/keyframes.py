@@ -42,7 +42,7 @@ def _mask_in(image: npt.NDArray[np.uint8], box: npt.NDArray[np.float32]) -> npt.
 
 def _object(where: Path, i: int, entry: Any, image: npt.NDArray[np.uint8], frames: int, folder: Path) -> ObjectTrack:
     field = f"objects[{i}]"
-    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"].strip():
         raise InputError(where, f"{field}.name is missing", "name each object")
     keys = entry.get("keyframes")
     if not isinstance(keys, list) or not keys:
@@ -50,7 +50,7 @@ def _object(where: Path, i: int, entry: Any, image: npt.NDArray[np.uint8], frame
     try:
         at = np.array([int(k["frame"]) for k in keys])
         boxes = np.array([k["box"] for k in keys], np.float64).reshape(len(keys), 4)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             where, f"{field}.keyframes cannot be read ({error})", "give each a frame and a box of four numbers, px"
         ) from error
@@ -60,17 +60,23 @@ def _object(where: Path, i: int, entry: Any, image: npt.NDArray[np.uint8], frame
             f"{field}.keyframes are not rising frames from 0 to {frames - 1} with finite boxes",
             "begin with frame 0 and sort them",
         )
+    if not (boxes[:, 2:] > boxes[:, :2]).all():
+        raise InputError(where, f"{field}.keyframes: a box has no area", "give x1 > x0 and y1 > y0")
     track = np.stack([np.interp(np.arange(frames), at, boxes[:, k]) for k in range(4)], axis=1).astype(np.float32)
     h, w = image.shape[:2]
     visible = (track[:, 0] < w - 0.5) & (track[:, 1] < h - 0.5) & (track[:, 2] > -0.5) & (track[:, 3] > -0.5)
     if not visible[0]:
         raise InputError(where, f"{field} lies outside the image on frame 0", f"give a box inside {w}x{h} px")
     if "mask" in entry:
+        if not isinstance(entry["mask"], str):
+            raise InputError(where, f"{field}.mask is no file name", "give the path of a PNG, beside this file")
         mask = read_png(folder / entry["mask"])[..., 0] > 127
         if mask.shape != (h, w):
             raise InputError(
                 where, f"{field}.mask is {mask.shape[1]}x{mask.shape[0]} px", f"give {w}x{h} px, as the image"
             )
+        if not mask.any():
+            raise InputError(where, f"{field}.mask is black all over", "paint the object white")
     else:
         mask = _mask_in(image, track[0])
     return ObjectTrack(entry["name"], track, visible, mask[None])

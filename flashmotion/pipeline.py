@@ -36,6 +36,8 @@ class FlashMotionPipeline(DiffusionPipeline):
         text_length: length to which prompts are padded.
     """
 
+    _optional_components = ["adapter"]
+
     def __init__(
         self,
         generator: WanTransformer3DModel,

@@ -52,6 +52,10 @@ def load(cls: Any, preset: str, part: str) -> Any:
             f"train them: flashmotion train (part {part}), or restore the file from the repository",
         )
     manifest = read_json(source / "manifest.json")
+    if not isinstance(manifest, dict) or not all(isinstance(manifest.get(k), str) for k in ("sha256", "config_sha256")):
+        raise InputError(
+            source / "manifest.json", "sha256 or config_sha256 is missing", "restore the file from the repository"
+        )
     for name, key in ((FILE, "sha256"), ("config.json", "config_sha256")):
         if sha256_file(source / name) != manifest[key]:
             raise InputError(

@@ -23,7 +23,7 @@ def patches(video: Tensor, patch: int) -> Tensor:
 
 
 def fit(preset: Preset, clips: int = 1000) -> PatchCodec:
-    """Fits the basis on `clips` training scenes (frames 1.. of each, ten groups drawn by its number)."""
+    """Fits the basis on `clips` training scenes (frames 1.. of each, six groups drawn by its number)."""
     dim = 3 * STRIDE * preset.patch**2
     second = torch.zeros(dim, dim, dtype=torch.float64)
     for i in range(clips):
