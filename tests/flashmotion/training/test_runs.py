@@ -1,0 +1,158 @@
+"""From a stage's name to shipped weights: the four stages in turn, on toy networks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from flashbench.errors import InputError
+from flashbench.files.atomic import folder_lock
+from flashmotion import weights
+from flashmotion.networks.codec import PatchCodec
+from flashmotion.presets.schema import Preset, Schedule
+from flashmotion.training import data, runs, trainer
+from flashmotion.training.runs import Options, train
+
+CHAIN = {
+    "base": "slow-generator", "slow-adapter": "slow-adapter", "fast-generator": "fast-generator",
+    "fast-adapter": "fast-adapter",
+}  # fmt: skip
+
+
+@pytest.fixture
+def tiny(toy: Preset, shelf: Path, codec: PatchCodec, monkeypatch: pytest.MonkeyPatch) -> Preset:
+    """Two steps a stage, the codec on the shelf, random text states."""
+    short = {
+        k: dataclasses.replace(getattr(toy, k), steps=2)
+        for k in ("base", "slow_adapter", "fast_generator", "fast_adapter")
+    }
+
+    def states(preset: Preset, cache: Path, split: str = "train", count: int | None = None) -> Tensor:
+        n = preset.scenes if count is None else count
+        return torch.randn(n + 1, preset.text_length, 384, generator=torch.Generator().manual_seed(n)).half()
+
+    monkeypatch.setattr(data, "text_states", states)
+    monkeypatch.setattr(trainer, "curve", lambda folder: None)
+    weights.export(codec, "toy", "codec", {"command": "by hand"}, torch.float32)
+    return dataclasses.replace(toy, **short)  # type: ignore[arg-type]
+
+
+def options(folder: Path, **more: object) -> Options:
+    return Options(folder, dtype="fp32", workers=0, **more)  # type: ignore[arg-type]
+
+
+def manifest(part: str) -> dict[str, object]:
+    return dict(json.loads((weights.folder("toy", part) / "manifest.json").read_text()))
+
+
+def test_the_stages_in_turn(tiny: Preset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for stage, part in CHAIN.items():
+        train(stage, tiny, options(tmp_path))
+        made = manifest(part)
+        assert made["command"] == f"flashmotion train {stage} --preset toy --seed 0"
+        assert (made["steps"], made["of"], made["complete"], made["batch"]) == (2, 2, True, 2)
+        assert made["precision"] == "torch.float32" and made["dtype"] == "bfloat16" and made["validation"]
+        assert (tmp_path / "toy" / stage / "checkpoint.pt").exists()
+        assert f"{stage}: float32 on 1 threads" in capsys.readouterr().err
+
+
+def test_a_stage_that_comes_too_early_names_what_is_missing(tiny: Preset, tmp_path: Path) -> None:
+    for stage in ("slow-adapter", "fast-generator", "fast-adapter"):
+        with pytest.raises(InputError, match="slow-generator: weights are missing"):
+            train(stage, tiny, options(tmp_path))
+
+
+def test_a_complete_stage_exports_the_same_again(tiny: Preset, tmp_path: Path) -> None:
+    train("base", tiny, options(tmp_path))
+    before = manifest("slow-generator")["sha256"]
+    train("base", tiny, options(tmp_path))
+    assert manifest("slow-generator")["sha256"] == before
+
+
+def test_stopped_by_time_it_goes_on_with_the_next_batch(
+    tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the result is the one of a run in one piece: data, noise, schedule."""
+    train("base", tiny, options(tmp_path / "whole"))
+    whole = manifest("slow-generator")
+    train("base", tiny, options(tmp_path / "halves", minutes=0))
+    assert (manifest("slow-generator")["steps"], manifest("slow-generator")["complete"]) == (1, False)
+    train("base", tiny, options(tmp_path / "halves"))
+    assert manifest("slow-generator")["sha256"] == whole["sha256"]
+
+
+def test_masks_come_before_boxes_in_the_slow_adapter_alone(
+    tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {}
+    original = data.Scenes
+
+    def watch(*args: object) -> data.Scenes:
+        seen[len(seen)] = args
+        return original(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(data, "Scenes", watch)
+    longer = dataclasses.replace(tiny, slow_adapter=dataclasses.replace(tiny.slow_adapter, steps=4))
+    train("base", longer, options(tmp_path))
+    train("slow-adapter", longer, options(tmp_path))
+    (_, _, batch, seed, boxes_from, first), (_, _, _, other_seed, adapter_boxes_from, _) = seen.values()
+    assert (batch, boxes_from, first) == (2, 0, 0) and adapter_boxes_from == int(4 * tiny.mask_share) == 1
+    assert seed != other_seed  # stages see other scenes in other order
+
+
+def test_two_trainers_on_one_folder(tiny: Preset, tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "toy" / "base"), pytest.raises(InputError, match="in use by another process"):
+        train("base", tiny, options(tmp_path))
+    assert not (tmp_path / "toy" / "base" / "checkpoint.pt").exists()
+
+
+def test_a_checkpoint_of_another_preset(tiny: Preset, tmp_path: Path) -> None:
+    train("base", tiny, options(tmp_path))
+    path = tmp_path / "toy" / "base" / "checkpoint.pt"
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="checkpoint.pt: belongs to another preset or stage"):
+        train("base", dataclasses.replace(tiny, ffn=48), options(tmp_path))
+    assert path.read_bytes() == before
+
+
+def test_seeds_differ(tiny: Preset, tmp_path: Path) -> None:
+    hashes = set()
+    for seed in (0, 1):
+        train("base", tiny, options(tmp_path / str(seed), seed=seed))
+        hashes.add(manifest("slow-generator")["sha256"])
+    assert len(hashes) == 2
+
+
+def test_the_codec_is_fitted_and_measured(tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flashmotion.stages import codec as stage
+
+    fit, psnr = stage.fit, stage.reconstruction_psnr
+    small = dataclasses.replace(tiny, patch=4, frames=33)
+    monkeypatch.setattr(stage, "fit", lambda p: fit(p, 3))
+    monkeypatch.setattr(stage, "reconstruction_psnr", lambda c, p, n: psnr(c, p, 2))
+    train("codec", small, options(tmp_path))
+    made = manifest("codec")
+    assert made["dtype"] == "float32" and made["command"] == "flashmotion train codec --preset toy"
+    assert made["validation"]["psnr_test"] > 15  # type: ignore[index]
+    assert weights.load(PatchCodec, "toy", "codec").config.patch == 4
+
+
+def test_unknown_stage(tiny: Preset, tmp_path: Path, codec: PatchCodec) -> None:
+    with pytest.raises(InputError, match="unknown stage 'lcm'; choose one of codec, base"):
+        runs._stage("lcm", tiny, codec, torch.float32, torch.zeros(3, 6, 384))
+
+
+def test_schedules_of_the_preset_are_sane() -> None:
+    from flashmotion.presets.nano import NANO
+
+    for stage in CHAIN:
+        s = getattr(NANO, stage.replace("-", "_"))
+        assert isinstance(s, Schedule) and s.steps > 0 and s.batch > 0 and 0 < s.lr < 1e-2 and 0 < s.hold < 1
+        assert s.warmup < s.hold * s.steps
+    assert NANO.heads * NANO.head_dim % 2 == 0 and NANO.size % NANO.patch == 0 and NANO.frames % 4 == 1
+    assert NANO.few_steps[0] == 1 and list(NANO.few_steps) == sorted(NANO.few_steps, reverse=True)
