@@ -138,7 +138,8 @@ class Trainer:
             for k, o in self.stage.optimizers.items():
                 for group, full in zip(o.param_groups, self.full[k], strict=True):
                     group["lr"] = full * rate(self.schedule, self.done)
-            rng = torch.Generator().manual_seed((self.seed << 32) + self.done)
+            # The CPU generator takes in 32 bits: seeds lie a million steps apart.
+            rng = torch.Generator().manual_seed(self.seed * 1_000_003 + self.done)
             losses = self.stage.step(self.done, batch, rng)
             self.done += 1
             self._average()

@@ -51,6 +51,8 @@ def test_boxes_are_outlines_after_a_filled_first_frame() -> None:
     masks, boxes, visible = squares((2, 3, 7, 9))
     maps = colour_maps(masks, boxes, visible, "boxes")
     assert (maps[0][masks[0, 0]] == PALETTE[0]).all() and not maps[0][~masks[0, 0]].any()
+    masks[0, 0, 3, 2] = False  # frame 0 shows what is seen of the object, not its box
+    assert not colour_maps(masks, boxes, visible, "boxes")[0, 3, 2].any()
     for k in range(1, F):
         assert np.array_equal(maps[k].any(-1), ring(2, 3, 7, 9))
         assert (maps[k][ring(2, 3, 7, 9)] == PALETTE[0]).all()

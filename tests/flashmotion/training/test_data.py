@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from flashmotion.conditioning import PALETTE
+from flashbench.cases.scenes.world import render
+from flashmotion.conditioning import PALETTE, colour_maps
 from flashmotion.presets.nano import NANO
 from flashmotion.presets.schema import Preset
 from flashmotion.training import data
@@ -57,27 +58,23 @@ def test_masks_then_boxes(toy: Preset, text: Tensor) -> None:
     assert {tuple(c) for c in boxes.reshape(-1, 3).tolist()} <= {(0, 0, 0), *map(tuple, PALETTE.tolist())}
 
 
-def test_frames_are_those_of_the_whole_clip(toy: Preset, text: Tensor) -> None:
-    """Frame 0 and whole groups at their true positions, of the scene whose prompt is given."""
-    from flashbench.cases.scenes.world import render
-
-    one = dataclasses.replace(toy, text_dropout=0.0)
-    for step in range(3):
-        batch = Scenes(one, text, 1, 0)[step]
+def test_a_sample_is_a_scene_mirrored_or_not(toy: Preset, text: Tensor) -> None:
+    """Frame 0 and whole groups at their true positions, of the scene whose prompt is given; all mirrored together."""
+    fine = dataclasses.replace(toy, text_dropout=0.0, patch=4)
+    mirrored = []
+    for step in range(8):
+        batch = Scenes(fine, text, 1, 0)[step]
         number = next(i for i in range(toy.scenes) if torch.equal(text[i], batch.text[0]))
-        video = render(scene(toy, number), toy.size).video
         at = [0, *(4 * g - 3 + k for g in batch.frames[1:].tolist() for k in range(4))]
-        found = np.sort(batch.video[0].numpy(), axis=-1)  # colours may be exchanged
-        expected = np.sort(video[at], axis=-1)
-        assert np.array_equal(found, expected) or np.array_equal(found[:, :, ::-1], expected)
-
-
-def test_video_maps_and_weights_are_mirrored_together(toy: Preset, text: Tensor) -> None:
-    """Wherever a map shows an object on frame 0, the loss counts fully."""
-    for step in range(6):
-        batch = Scenes(toy, text, 2, 9)[step]
-        drawn = batch.maps[:, 0].any(-1).view(2, 4, 8, 4, 8).any(4).any(2)
-        assert (batch.weight[:, 0][drawn] == 1).all() and set(batch.weight.unique().tolist()) <= {0.25, 1.0}
+        r = render(scene(toy, number), toy.size, at)
+        expected = (r.video, colour_maps(r.masks, r.boxes, r.visible, "boxes"), object_weight(r.masks, 4))
+        found = (batch.video[0].numpy(), batch.maps[0].numpy(), batch.weight[0].numpy())
+        found = (np.sort(found[0], axis=-1), *found[1:])  # colours of the video may be exchanged
+        expected = (np.sort(expected[0], axis=-1), *expected[1:])
+        mirrored.append(not np.array_equal(found[0], expected[0]))
+        for a, b in zip(found, expected, strict=True):
+            assert np.array_equal(a, b[:, :, ::-1] if mirrored[-1] else b)
+    assert {True, False} == set(mirrored)
 
 
 def test_some_prompts_are_dropped(toy: Preset, text: Tensor) -> None:

@@ -308,6 +308,21 @@ def test_every_optimizer_follows_the_schedule_from_its_own_rate(tmp_path: Path) 
     assert stage.rates == [pytest.approx(e) for e in expected]
 
 
+def test_every_step_and_every_seed_has_its_own_noise(tmp_path: Path) -> None:
+    seen: dict[int, list[float]] = {}
+    for seed in (0, 1):
+        stage = Toy()
+        drawn = seen.setdefault(seed, [])
+
+        def step(k: int, batch: Tensor, rng: torch.Generator, drawn: list[float] = drawn) -> dict[str, float]:
+            drawn.append(float(torch.rand((), generator=rng)))
+            return {"loss": 1.0}
+
+        stage.step = step  # type: ignore[method-assign]
+        Trainer(stage, SCHEDULE, tmp_path / str(seed), seed, {}).run(toy_batches())
+    assert len({*seen[0], *seen[1]}) == 24
+
+
 def test_the_average_follows_the_net(tmp_path: Path) -> None:
     """The first values weigh less: decay is min(ema, (1 + step) / (10 + step))."""
     stage = Toy()
