@@ -21,10 +21,12 @@ def group() -> None:
 @click.option(
     "--folder", default="training", show_default=True, type=click.Path(path_type=Path), help="Checkpoints and logs."
 )
-@click.option("--seed", default=0, show_default=True)
-@click.option("--minutes", type=float, help="Stop (and save) after this time; the same command goes on later.")
-@click.option("--steps", type=int, help="Length of the schedule, instead of the preset's.")
-@click.option("--threads", type=int, help="CPU threads.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option(
+    "--minutes", type=click.FloatRange(min=0), help="Stop (and save) after this time; the same command goes on later."
+)
+@click.option("--steps", type=click.IntRange(min=1), help="Length of the schedule, instead of the preset's.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
 @click.option("--dtype", default="auto", type=click.Choice(["auto", "fp32", "bf16"]), show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Compile the blocks (needs a C++ compiler).")
 def train(

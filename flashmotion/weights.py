@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from flashbench.errors import InputError
-from flashbench.files.atomic import read_json, sha256_file, write_json
+from flashbench.files.atomic import read_json, sha256_file, write_bytes, write_json
 
 ROOT = Path(__file__).parent / "weights"
 FILE = "diffusion_pytorch_model.safetensors"
@@ -21,11 +24,22 @@ def folder(preset: str, part: str) -> Path:
 
 
 def export(net: nn.Module, preset: str, part: str, made: dict[str, Any], dtype: torch.dtype = torch.bfloat16) -> Path:
-    """Saves a network in diffusers' layout with a manifest of what made it. The network itself is left as it is."""
-    import copy
+    """Saves a network in diffusers' layout with a manifest of what made it. The network itself is left as it is.
 
+    Raises:
+        InputError: the disk is full or the folder cannot be written to; what was there is kept.
+    """
     target = folder(preset, part)
-    copy.deepcopy(net).to(dtype).save_pretrained(target)
+    try:
+        with tempfile.TemporaryDirectory() as made_in:
+            copy.deepcopy(net).to(dtype).save_pretrained(made_in)
+            files = {name: (Path(made_in) / name).read_bytes() for name in (FILE, "config.json")}
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            tempfile.gettempdir(), f"the weights cannot be written ({error})", "free space, or set TMPDIR"
+        ) from error
+    for name, data in files.items():
+        write_bytes(target / name, data)
     write_json(
         target / "manifest.json",
         {

@@ -88,7 +88,20 @@ def test_any_bad_input_is_exit_code_2(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert capsys.readouterr().err == "flashmotion: a.bin: is broken; mend it\n"
 
 
-@pytest.mark.parametrize("args", [["train"], ["train", "base", "--dtype", "fp8"], ["no-such-command"], ["sample"]])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["train"],
+        ["train", "base", "--dtype", "fp8"],
+        ["train", "base", "--steps", "0"],
+        ["train", "base", "--minutes", "-1"],
+        ["train", "base", "--threads", "0"],
+        ["train", "base", "--seed", "-1"],
+        ["train", "base", "--seed", "x"],
+        ["no-such-command"],
+        ["sample"],
+    ],
+)
 def test_wrong_usage(args: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(monkeypatch, *args) == 2
     assert "Error: " in capsys.readouterr().err

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +49,25 @@ def test_half_precision_halves_the_file_and_leaves_the_net_alone(
     assert {p.dtype for p in again.parameters()} == {torch.float32}
     for k, v in generator.state_dict().items():
         torch.testing.assert_close(again.state_dict()[k], v, atol=1e-3, rtol=1e-2)
+
+
+def test_a_full_disk_keeps_what_was_there(part: Path, make_generator: Callable[..., WanTransformer3DModel]) -> None:
+    """RLIMIT_FSIZE stands in for it, in a process of its own: the kernel refuses to write on."""
+    before = {p.name: p.read_bytes() for p in part.iterdir()}
+    told = part.parent / "told"
+    pid = os.fork()
+    if pid == 0:
+        torch.set_num_threads(1)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+        try:
+            weights.export(make_generator(seed=3), "toy", "slow-generator", {}, torch.float32)
+        except InputError as error:
+            told.write_text(str(error))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert "cannot be written" in told.read_text() and "\n" not in told.read_text()
+    assert {p.name: p.read_bytes() for p in part.iterdir()} == before
 
 
 def refused(*words: str) -> None:
