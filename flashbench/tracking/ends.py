@@ -32,9 +32,13 @@ class FirstFrame(NamedTuple):
     points: F64
 
 
-def first_frame(case: Case, views: Views) -> FirstFrame:
+def first_masks(case: Case) -> Bools:
+    """Frame-0 masks of the objects, bool `[N, H, W]`."""
+    return np.stack([_mask(o, case.size) for o in case.objects])
+
+
+def first_frame(case: Case, masks: Bools, views: Views) -> FirstFrame:
     """Frame 0 of a case, and nothing later."""
-    masks = np.stack([_mask(o, case.size) for o in case.objects])
     centres = np.stack([o.path[0] for o in case.objects]).astype(np.float64)
     return FirstFrame(masks, [_soft(m, views) for m in masks], centres, _points(case, masks, centres))
 

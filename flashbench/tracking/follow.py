@@ -15,8 +15,9 @@ import numpy as np
 
 from flashbench.tracking import occlusion, redetect
 from flashbench.tracking.flow import flow, seeds
+from flashbench.tracking.matched import build_blobs
 from flashbench.tracking.similarity import F64, Bools, Index, Pose, at_rest, join
-from flashbench.tracking.template import F32, Fit, Prior, align, build, compare, local_shifts, read, within
+from flashbench.tracking.template import F32, Fit, Prior, align, build, compare, local_shifts, read
 from flashbench.tracking.views import CELL, View, Views
 
 
@@ -39,6 +40,8 @@ class Settings:
         turns, sizes: rad and factors that the search tries.
         memory, trust: fading of the evidence of depth a frame, and the most that it adds up to.
         overlap: colour distance beyond which a misfit is no worse evidence of depth.
+        like, strength, whole: least likeness, strength and share in view of a blob that counts as found, see `matched`.
+        crisp: what the least likeness grows by, for each unit of score that the object had when it was recognised.
         doubt, leap, pace: what a score loses far from where the object is expected; half of it at `leap` px, and `pace`
             more for each frame that it was lost.
         blind: frames from where an object was found during which a guess of a hidden one is trusted.
@@ -70,6 +73,10 @@ class Settings:
     trust: float = 20.0
     overlap: float = 0.3
     ease: float = 0.02
+    like: float = 0.5
+    strength: float = 0.25
+    crisp: float = 0.4
+    whole: float = 0.5
     doubt: float = 0.2
     leap: float = 20.0
     pace: float = 8.0
@@ -132,6 +139,7 @@ class Follower:
         self.exists = self.templates.total > 0
         self.points = points - self.templates.middle[:, None]
         self.native = native
+        self.blobs = build_blobs(self.first, masks, self.templates)
         self._seeds = seeds(self.first.gray, masks, self.templates, settings.points, native)
         self._finders: dict[int, redetect.Finder] = {}
 
@@ -139,7 +147,6 @@ class Follower:
         """States of all frames, and the probability `front[t, j, i]` that object j is in front of i."""
         states, front = self._forward()
         self._backward(states, front)
-        self._bridge(states, front)
         return states, front
 
     def _forward(self) -> tuple[list[State], F64]:
@@ -172,8 +179,8 @@ class Follower:
             best = self._best(guess)
         pose, wild = guess.fit.pose.take(best), guess.wild[best]
         covers = occlusion.covers(self.masks, self.templates, pose, front, guess.score[best] > self.settings.found)
-        guess, local = self._finish(view, everyone, pose, wild, covers)
-        ok = self._accepted(guess)
+        guess, local = self.finish(view, everyone, pose, wild, covers)
+        ok = self.accepted(guess)
         moved = guess.fit.pose.position - state.pose.position
         smooth = np.where((state.found & ~wild)[:, None], 0.6 * state.velocity + 0.4 * moved, 0.0)
         velocity = np.where(ok[:, None], smooth, 0.97 * state.velocity)
@@ -201,36 +208,6 @@ class Follower:
             back = later._replace(velocity=np.where(both, later.pose.position - after.pose.position, 0.0))
             states[t] = self._retried(self.views.at(t + 1), self.views.at(t), here, back, which, front[t])
 
-    def _bridge(self, states: list[State], front: F64) -> None:
-        """Puts lost objects on the way between where they were found last and next, and tells whether they are hidden.
-
-        After the last frame on which an object was found, the guess of `_advance` stays.
-        """
-        s = self.settings
-        found = np.stack([state.found for state in states])
-        for t in range(1, len(states)):
-            here, n = states[t], len(self.masks)
-            lost = self.exists & ~here.found
-            if not lost.any():
-                continue
-            matrix, position, near = here.pose.matrix.copy(), here.pose.position.copy(), np.zeros(n, bool)
-            for i in np.nonzero(lost)[0]:
-                before = int(np.nonzero(found[:t, i])[0][-1])
-                later = np.nonzero(found[t:, i])[0]
-                after = t + int(later[0]) if len(later) else -1
-                near[i] = t - before <= s.blind or 0 <= after - t <= s.blind
-                if after > 0:
-                    part = (t - before) / (after - before)
-                    a, b = states[before].pose, states[after].pose
-                    matrix[i] = (1 - part) * a.matrix[i] + part * b.matrix[i]
-                    position[i] = (1 - part) * a.position[i] + part * b.position[i]
-            pose = Pose(matrix, position)
-            covers = occlusion.covers(self.masks, self.templates, pose, front[t], here.found)
-            everyone = np.arange(n)
-            seen = self._seen(everyone, pose, covers) * within(pose.carry(self.templates.samples), self.views.size)
-            share = (self.templates.weight * seen).sum(1) / np.maximum(self.templates.total, 1e-9)
-            states[t] = here._replace(pose=pose, hidden=lost & near & (share < s.sliver))
-
     def _retried(self, after: View, view: View, here: State, back: State, which: Index, front: F64) -> State:
         """The state `here`, but for those of the objects `which` that fit better when followed from the next frame."""
         flowed, coast = self._predict(after, view, back)
@@ -239,11 +216,11 @@ class Follower:
         k = len(which)
         best = np.arange(k) + k * (guess.score[k:] > guess.score[:k])
         tame = np.zeros(k, bool)
-        guess, local = self._finish(view, which, guess.fit.pose.take(best), tame, covers)
-        seen = self._seen(which, here.pose.take(which), covers)
+        guess, local = self.finish(view, which, guess.fit.pose.take(best), tame, covers)
+        seen = self.in_view(which, here.pose.take(which), covers)
         old = compare(view.fine, self.templates, which, here.pose.take(which), self.settings.match)
         old_score = np.where(here.found[which], self._judge(view, which, tame, old, seen).score, -1)
-        better = self._accepted(guess) & (guess.score > old_score + 0.03)
+        better = self.accepted(guess) & (guess.score > old_score + 0.03)
         put = which[better]
         pose = Pose(here.pose.matrix.copy(), here.pose.position.copy())
         found, score, shifts = here.found.copy(), here.score.copy(), here.local.copy()
@@ -258,10 +235,9 @@ class Follower:
         """
         s, poses, owner = self.settings, [], []
         for i in which:
-            cover = covers[i]
-            step = CELL // occlusion.COVER
-            small = None if cover is None else cover[::step, ::step][: view.ground.shape[0], : view.ground.shape[1]]
-            poses.append(redetect.search(self._finder(int(i)), view, small, s.match, 3))
+            poses.append(
+                redetect.search(self._finder(int(i)), view, occlusion.smaller(covers[i], view.ground.shape), s.match, 3)
+            )
             owner += [i] * len(poses[-1].position)
         if not owner:
             return None
@@ -280,17 +256,15 @@ class Follower:
 
     def _try(self, view: View, which: Index, start: Pose, covers: list[F32 | None], wild: bool = False) -> Guess:
         s, far = self.settings, np.full(len(which), wild)
-        seen = self._seen(which, start, covers)
+        seen = self.in_view(which, start, covers)
         scales = (s.wide,) * 4 + (s.match,) * 2
         fit = align(view.fine, self.templates, which, start, seen, self._prior(start, far), s.noise, scales)
         return self._judge(view, which, far, fit, seen)
 
-    def _finish(
-        self, view: View, which: Index, start: Pose, wild: Bools, covers: list[F32 | None]
-    ) -> tuple[Guess, F64]:
+    def finish(self, view: View, which: Index, start: Pose, wild: Bools, covers: list[F32 | None]) -> tuple[Guess, F64]:
         """Last steps of the chosen guesses, and how single points moved beside their objects."""
         s = self.settings
-        seen = self._seen(which, start, covers)
+        seen = self.in_view(which, start, covers)
         scales = (s.match,) * 4
         fit = align(view.fine, self.templates, which, start, seen, self._prior(start, wild), s.noise, scales)
         local = local_shifts(self.templates, which, fit, seen, self.points[which], 2 * self.native, s.ease)
@@ -300,7 +274,7 @@ class Follower:
         s, more = self.settings, np.where(wild, 3.0, 1.0)
         return Prior(start, s.shift * more, s.size * more, s.turn * more, s.stretch)
 
-    def _seen(self, which: Index, pose: Pose, covers: list[F32 | None]) -> F64:
+    def in_view(self, which: Index, pose: Pose, covers: list[F32 | None]) -> F64:
         """How much of each sample is in view, by what is in front, `[C, K]`."""
         at = pose.carry(self.templates.samples[which])
         out = np.ones(at.shape[:2])
@@ -319,7 +293,7 @@ class Follower:
         share = mass.sum(1) / np.maximum(self.templates.total[which], 1e-9)
         return Guess(which, wild, fit, match + self.settings.gain * gain, share, gain)
 
-    def _accepted(self, guess: Guess) -> Bools:
+    def accepted(self, guess: Guess) -> Bools:
         s = self.settings
         return np.asarray(self.exists[guess.which] & (guess.score > s.found) & (guess.share > s.seen))
 

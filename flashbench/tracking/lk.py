@@ -17,12 +17,13 @@ import cv2
 import numpy as np
 
 from flashbench.cases.schema import Case
-from flashbench.tracking.ends import first_frame, tracks_of
+from flashbench.tracking.ends import first_frame, first_masks, tracks_of
 from flashbench.tracking.follow import Follower, Settings
+from flashbench.tracking.gaps import fill
 from flashbench.tracking.protocol import ObjectTracks, Video
 from flashbench.tracking.views import Views
 
-VERSION = 1
+VERSION = 2
 
 
 class LKTracker:
@@ -55,10 +56,12 @@ class LKTracker:
             height, width = case.size
             raise ValueError(f"video is {video.dtype} {video.shape}, expected uint8 [T, {height}, {width}, 3]")
         with _one_thread():
-            views = Views(video, self.settings.scale, self.settings.match)
-            start = first_frame(case, views)
+            masks = first_masks(case)
+            views = Views(video, masks, self.settings.scale, self.settings.match)
+            start = first_frame(case, masks, views)
             follower = Follower(self.settings, views, start.soft, views.enlarged(start.points))
             states, front = follower.run()
+            fill(follower, states, front)
             return tracks_of(follower, states, front, start)
 
 

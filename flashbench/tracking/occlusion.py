@@ -7,6 +7,7 @@ import numpy as np
 
 from flashbench.tracking.similarity import F64, Bools, Pose, inverse
 from flashbench.tracking.template import F32, Templates, read, within
+from flashbench.tracking.views import CELL
 
 COVER = 2  # px of the tracking scale that a pixel of a cover stands for
 
@@ -50,6 +51,12 @@ def covers(masks: list[F32], templates: Templates, pose: Pose, front: F64, found
         rest, before = 1 - np.float32(front[j, i]) * drawn[j], out[i]
         out[i] = rest if before is None else np.asarray(before * rest)
     return out
+
+
+def smaller(cover: F32 | None, shape: tuple[int, ...]) -> F32 | None:
+    """A cover at the size (h, w) of the small pictures."""
+    step = CELL // COVER
+    return None if cover is None else cover[::step, ::step][: shape[0], : shape[1]]
 
 
 def evidence(masks: list[F32], templates: Templates, first: F32, image: F32, pose: Pose, cap: float) -> F64:
