@@ -63,7 +63,8 @@ def show(what: RenderableType) -> None:
     """Prints to stdout, as wide as the terminal, WIDTH columns elsewhere."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, soft_wrap=False).print(what)
+    width = None if sys.stdout.isatty() else WIDTH
+    Console(width=width, highlight=False, markup=False, emoji=False).print(what)
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH})
@@ -159,10 +160,10 @@ def _show_results(root: Path, rows: Sequence[Row]) -> int:
     from flashbench.runs.table import results_table
 
     info = read_run(root)
-    show(f"{info.model} on {info.suite} (seed {info.seed}): {root / 'results.csv'}")
+    click.echo(f"{info.model} on {info.suite} (seed {info.seed}): {root / 'results.csv'}")
     show(results_table(rows))
     if info.not_for_leaderboard:
-        show(f"Not for a leaderboard: {info.not_for_leaderboard}.")
+        click.echo(f"Not for a leaderboard: {info.not_for_leaderboard}.")
     return FAILED if any(row.n_failed for row in rows) else 0
 
 

@@ -130,7 +130,7 @@ class Lite0:
         """Loads from the asset's safetensors file; fetches it the first time if `path` is None."""
         published, _ = read_weights(path or assets.fetch("lite0"))
         net = frozen(Network(), port(published))
-        return cls(net.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+        return cls(net.to(device).to(memory_format=torch.channels_last))
 
     @torch.no_grad()
     def maps(self, frames: torch.Tensor) -> torch.Tensor:

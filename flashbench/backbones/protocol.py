@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from flashbench.errors import InputError
 
+Net = TypeVar("Net", bound=torch.nn.Module)
 State = dict[str, torch.Tensor]
 ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
@@ -45,9 +46,9 @@ def read_weights(path: Path) -> tuple[State, Mapping[str, str]]:
         raise InputError(path, f"is not a readable safetensors file ({error})", mend) from error
 
 
-def frozen(net: torch.nn.Module, state: Mapping[str, torch.Tensor], strict: bool = True) -> torch.nn.Module:
+def frozen(net: Net, state: Mapping[str, torch.Tensor]) -> Net:
     """Loads the state into the net, in eval mode, without gradients."""
-    net.load_state_dict(state, strict=strict)
+    net.load_state_dict(state)
     return net.eval().requires_grad_(False)
 
 

@@ -97,7 +97,7 @@ class STLPIPS:
         """Loads from the asset's safetensors file; fetches it the first time if `path` is None."""
         published, _ = read_weights(path or assets.fetch("stlpips"))
         net = frozen(Network(), port(published))
-        return cls(net.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+        return cls(net.to(device).to(memory_format=torch.channels_last))
 
     @torch.no_grad()
     def distances(self, frames: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
