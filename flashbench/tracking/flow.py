@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from flashbench.tracking.background import U8
 from flashbench.tracking.similarity import F64, Bools, Pose, fit_similarity
 from flashbench.tracking.template import F32, Templates, within
-from flashbench.tracking.views import U8
 
 BACK = 1.0  # px that a point may be off after there and back
 TOLERANCE = 2.0  # px that a point may be off its object's similarity

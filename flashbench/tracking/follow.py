@@ -46,6 +46,7 @@ class Settings:
             more for each frame that it was lost.
         blind: frames from where an object was found during which a guess of a hidden one is trusted.
         sliver: share in view below which an object that is not found counts as hidden.
+        denied: gain of that share below which it does not: the frame shows background there.
         ease: pull of single points to their object, see `template.local_shifts`.
     """
 
@@ -82,6 +83,7 @@ class Settings:
     pace: float = 8.0
     blind: int = 12
     sliver: float = 0.35
+    denied: float = -0.25
 
 
 class State(NamedTuple):
@@ -219,7 +221,7 @@ class Follower:
         guess, local = self.finish(view, which, guess.fit.pose.take(best), tame, covers)
         seen = self.in_view(which, here.pose.take(which), covers)
         old = compare(view.fine, self.templates, which, here.pose.take(which), self.settings.match)
-        old_score = np.where(here.found[which], self._judge(view, which, tame, old, seen).score, -1)
+        old_score = np.where(here.found[which], self.judge(view, which, tame, old, seen).score, -1)
         better = self.accepted(guess) & (guess.score > old_score + 0.03)
         put = which[better]
         pose = Pose(here.pose.matrix.copy(), here.pose.position.copy())
@@ -235,9 +237,9 @@ class Follower:
         """
         s, poses, owner = self.settings, [], []
         for i in which:
-            poses.append(
-                redetect.search(self._finder(int(i)), view, occlusion.smaller(covers[i], view.ground.shape), s.match, 3)
-            )
+            cover = occlusion.smaller(covers[i], view.ground.shape)
+            size = float(np.sqrt(abs(np.linalg.det(expected.matrix[i]))))
+            poses.append(redetect.search(self._finder(int(i)), view, cover, s.match, 3, size))
             owner += [i] * len(poses[-1].position)
         if not owner:
             return None
@@ -259,7 +261,7 @@ class Follower:
         seen = self.in_view(which, start, covers)
         scales = (s.wide,) * 4 + (s.match,) * 2
         fit = align(view.fine, self.templates, which, start, seen, self._prior(start, far), s.noise, scales)
-        return self._judge(view, which, far, fit, seen)
+        return self.judge(view, which, far, fit, seen)
 
     def finish(self, view: View, which: Index, start: Pose, wild: Bools, covers: list[F32 | None]) -> tuple[Guess, F64]:
         """Last steps of the chosen guesses, and how single points moved beside their objects."""
@@ -268,7 +270,7 @@ class Follower:
         scales = (s.match,) * 4
         fit = align(view.fine, self.templates, which, start, seen, self._prior(start, wild), s.noise, scales)
         local = local_shifts(self.templates, which, fit, seen, self.points[which], 2 * self.native, s.ease)
-        return self._judge(view, which, wild, fit, seen), local
+        return self.judge(view, which, wild, fit, seen), local
 
     def _prior(self, start: Pose, wild: Bools) -> Prior:
         s, more = self.settings, np.where(wild, 3.0, 1.0)
@@ -284,7 +286,7 @@ class Follower:
                 out[c] = read(cover, (at[c : c + 1] + 0.5) / occlusion.COVER - 0.5)[0]
         return out
 
-    def _judge(self, view: View, which: Index, wild: Bools, fit: Fit, seen: F64) -> Guess:
+    def judge(self, view: View, which: Index, wild: Bools, fit: Fit, seen: F64) -> Guess:
         mass = self.templates.weight[which] * seen * (fit.match > 0)  # a match of zero is outside the frame
         total = np.maximum(mass.sum(1), 1.0)
         ground = read(view.ground, (fit.at + 0.5) / CELL - 0.5)

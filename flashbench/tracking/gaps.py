@@ -14,7 +14,7 @@ from flashbench.tracking import occlusion
 from flashbench.tracking.follow import Follower, State
 from flashbench.tracking.matched import Sight, everywhere, grid, look, peak
 from flashbench.tracking.similarity import F64, Bools, Index, Pose
-from flashbench.tracking.template import F32, within
+from flashbench.tracking.template import F32, compare
 from flashbench.tracking.views import CELL, View
 
 NEAR = 3  # cells round where a blob is expected that it is looked for
@@ -97,7 +97,7 @@ class _Blobs:
                 pose.matrix[i], pose.position[i] = sharp.fit.pose.matrix[0], sharp.fit.pose.position[0]
                 score[i], local[i] = sharp.score[0], shift[0]
         near = (t - gap.before <= f.settings.blind) | ((gap.after > 0) & (gap.after - t <= f.settings.blind))
-        hidden = f.exists & ~found & near & (self._share(pose, covers) < f.settings.sliver)
+        hidden = f.exists & ~found & near & self._hidden(view, pose, covers)
         return here._replace(pose=pose, found=found, score=score, local=local, hidden=hidden)
 
     def _least(self, states: list[State], before: int, i: int, t: int) -> float:
@@ -136,9 +136,9 @@ class _Blobs:
         small = occlusion.smaller(cover, view.ground.shape)
         return look(self.follower.blobs, view, np.full(len(places), i), pose, small, self.follower.views.size)
 
-    def _share(self, pose: Pose, covers: list[F32 | None]) -> F64:
-        """How much of each object would be in view in these poses, `[N]` in 0..1."""
-        templates = self.follower.templates
-        in_frame = within(pose.carry(templates.samples), templates.size)
-        seen = self.follower.in_view(np.arange(len(covers)), pose, covers) * in_frame
-        return np.asarray((templates.weight * seen).sum(1) / np.maximum(templates.total, 1e-9))
+    def _hidden(self, view: View, pose: Pose, covers: list[F32 | None]) -> Bools:
+        """Whether hardly any of each object would be in view in these poses, and that little is not the background."""
+        f, everyone = self.follower, np.arange(len(covers))
+        fit = compare(view.fine, f.templates, everyone, pose, f.settings.match)
+        guess = f.judge(view, everyone, everyone < 0, fit, f.in_view(everyone, pose, covers))
+        return np.asarray((guess.share < f.settings.sliver) & (guess.gain > f.settings.denied))

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from flashbench.tracking.background import smoothed
 from flashbench.tracking.similarity import F64, Index, Pose
 from flashbench.tracking.template import F32, Templates, read, within
-from flashbench.tracking.views import CELL, View, smoothed
+from flashbench.tracking.views import CELL, View
 
 LEAST_OPACITY = 0.15
 SAMPLES = 160

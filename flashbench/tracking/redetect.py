@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from flashbench.tracking.background import closeness
 from flashbench.tracking.similarity import F64, Index, Pose
 from flashbench.tracking.template import F32
-from flashbench.tracking.views import CELL, View, closeness
+from flashbench.tracking.views import CELL, View
 
 C64 = npt.NDArray[np.complex64]
 CLASSES = 6
+OTHER_SIZE = 0.1  # what an e-fold of size costs
 LEAST_SEEN = 0.2  # share of an object that must be in view for a place to count
 
 
@@ -95,13 +97,14 @@ def _splat(at: F64, weight: F64, label: Index, classes: int, padded: tuple[int, 
     return np.asarray(out / weight.sum(), np.float32)
 
 
-def search(finder: Finder, view: View, seen: F32 | None, scale: float, most: int) -> Pose:
+def search(finder: Finder, view: View, seen: F32 | None, scale: float, most: int, size: float = 1.0) -> Pose:
     """The best places of an object in a frame.
 
     Args:
         seen: float32 `[h, w]` in 0..1: where nothing is in front of the object; None: everywhere.
         scale: colour distance at which a match counts a quarter.
         most: number of places.
+        size: factor that is expected. Of a plain object every smaller one fits as well.
 
     Returns:
         Up to `most` poses, px of the tracking scale, best first.
@@ -114,6 +117,8 @@ def search(finder: Finder, view: View, seen: F32 | None, scale: float, most: int
     both = scipy.fft.irfft2(np.concatenate([fits, finder.whole * spectra[-1]]), finder.padded, workers=1)
     gain, share = np.split(both[:, :height, :width], 2)
     score = np.where(share > LEAST_SEEN, gain / np.maximum(share, LEAST_SEEN), -1.0)
+    other = np.log(np.sqrt(np.linalg.det(finder.matrices)) / size)
+    score = score - OTHER_SIZE * np.abs(other)[:, None, None]
     best, variant = score.max(0), score.argmax(0)
     places, matrices = [], []
     for _ in range(most):

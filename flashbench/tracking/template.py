@@ -25,7 +25,7 @@ class Templates(NamedTuple):
     Attributes:
         middle: `[N, 2]` px, origin of each object's coordinates on frame 0.
         samples: `[N, K, 2]` px from the middle.
-        weight: `[N, K]`: pixels of the video that a sample stands for; zero for padding.
+        weight: `[N, K]`: pixels of the video that a sample stands for, at most one; zero for padding.
         total: `[N]`: sum of the weights, zero for an object without a mask.
         radius: `[N]` px: root mean square distance of the samples from the middle.
         colours: float32 `[N, K, 3]` in 0..1.
