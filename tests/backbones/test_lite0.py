@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 import torch
 from skimage import data
@@ -18,11 +15,6 @@ EGYPTIAN_CAT, ESPRESSO = 285, 967  # ImageNet-1k
 def photograph(name: str) -> torch.Tensor:
     """A photograph of scikit-image, uint8 `[H, W, 3]`."""
     return torch.tensor(getattr(data, name)())
-
-
-@pytest.fixture(scope="module")
-def lite0(fetched: Callable[[str], Path]) -> Lite0:
-    return Lite0.load(fetched("lite0"))
 
 
 @pytest.mark.parametrize(

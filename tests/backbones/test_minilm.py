@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 import torch
 
 from flashbench.backbones.minilm import MiniLM
-
-
-@pytest.fixture(scope="module")
-def minilm(fetched: Callable[[str], Path]) -> MiniLM:
-    return MiniLM.load(fetched("minilm"))
 
 
 def test_cosines_are_those_that_sentence_transformers_documents(minilm: MiniLM) -> None:
