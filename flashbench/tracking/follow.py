@@ -46,7 +46,8 @@ class Settings:
             more for each frame that it was lost.
         blind: frames from where an object was found during which a guess of a hidden one is trusted.
         sliver: share in view below which an object that is not found counts as hidden.
-        denied: gain of that share below which it does not: the frame shows background there.
+        denied, telling: gain of that share below which it does not, since the frame shows background there; and the
+            least share that tells so much.
         ease: pull of single points to their object, see `template.local_shifts`.
     """
 
@@ -84,6 +85,7 @@ class Settings:
     blind: int = 12
     sliver: float = 0.35
     denied: float = -0.25
+    telling: float = 0.06
 
 
 class State(NamedTuple):

@@ -141,4 +141,5 @@ class _Blobs:
         f, everyone = self.follower, np.arange(len(covers))
         fit = compare(view.fine, f.templates, everyone, pose, f.settings.match)
         guess = f.judge(view, everyone, everyone < 0, fit, f.in_view(everyone, pose, covers))
-        return np.asarray((guess.share < f.settings.sliver) & (guess.gain > f.settings.denied))
+        denied = (guess.gain < f.settings.denied) & (guess.share > f.settings.telling)
+        return np.asarray((guess.share < f.settings.sliver) & ~denied)
