@@ -1,6 +1,6 @@
 """Frames on which an object was not recognised: it is followed as a blob where one is seen.
 
-Where none is, it is put on a straight way between the places where it was recognised last and next, and counts as
+Where none is, it is put on a smooth way between the places where it was recognised last and next, and counts as
 hidden if hardly any of it would be in view there.
 """
 
@@ -19,6 +19,7 @@ from flashbench.tracking.views import CELL, View
 
 NEAR = 3  # cells round where a blob is expected that it is looked for
 EVERY = 4  # frames between looks all over the frame for a blob that is not seen
+SPEED = 6  # frames that an object's velocity at the end of a gap is taken over
 FADING = 0.97  # of the memory that an object was crisp, a frame
 
 
@@ -34,7 +35,7 @@ def fill(follower: Follower, states: list[State], front: F64) -> None:
     known = np.stack([state.found for state in states])  # [T, N]
     gaps = [_gap(known, t) for t in range(len(known))]
     for t in range(1, len(states)):
-        states[t] = _between(states, gaps[t], t, follower.exists & ~known[t])
+        states[t] = _between(states, known, gaps[t], t, follower.exists & ~known[t])
     blobs = _Blobs(follower)
     for t in range(1, len(states)):
         lost = follower.exists & ~known[t]
@@ -47,15 +48,31 @@ def _gap(known: Bools, t: int) -> Gap:
     return Gap(t - known[t::-1].argmax(0), np.where(known[t:].any(0), t + known[t:].argmax(0), -1))
 
 
-def _between(states: list[State], gap: Gap, t: int, lost: Bools) -> State:
-    """The state of frame t with lost objects on their way, at even speed; after the last sighting guesses stay."""
+def _between(states: list[State], known: Bools, gap: Gap, t: int, lost: Bools) -> State:
+    """The state of frame t with lost objects on their way; after the last sighting guesses stay.
+
+    The way is a cubic curve that leaves and arrives half in the direction of the object's motion, half straight.
+    """
     matrix, position = states[t].pose.matrix.copy(), states[t].pose.position.copy()
     for i in np.nonzero(lost & (gap.after > 0))[0]:
-        a, b = states[gap.before[i]].pose, states[gap.after[i]].pose
-        part = (t - gap.before[i]) / (gap.after[i] - gap.before[i])
-        matrix[i] = (1 - part) * a.matrix[i] + part * b.matrix[i]
-        position[i] = (1 - part) * a.position[i] + part * b.position[i]
+        first, last = int(gap.before[i]), int(gap.after[i])
+        a, b, u = states[first].pose, states[last].pose, (t - first) / (last - first)
+        matrix[i] = (1 - u) * a.matrix[i] + u * b.matrix[i]
+        way = b.position[i] - a.position[i]
+        leave = (way + (last - first) * _speed(states, known[:, i], first, -1, int(i))) / 2
+        arrive = (way + (last - first) * _speed(states, known[:, i], last, 1, int(i))) / 2
+        straight = a.position[i] + (3 * u**2 - 2 * u**3) * way
+        position[i] = straight + (u**3 - 2 * u**2 + u) * leave + (u**3 - u**2) * arrive
     return states[t]._replace(pose=Pose(matrix, position))
+
+
+def _speed(states: list[State], known: Bools, t: int, side: int, i: int) -> F64:
+    """Mean velocity `[2]` px a frame of object i over the `known` frames just before (side -1) or after (1) frame t."""
+    n = 0
+    while n < SPEED and 0 <= t + side * (n + 1) < len(states) and known[t + side * (n + 1)]:
+        n += 1
+    far = states[t + side * n].pose.position[i]
+    return np.asarray((far - states[t].pose.position[i]) / (side * max(n, 1)))
 
 
 class _Blobs:

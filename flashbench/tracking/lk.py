@@ -23,7 +23,7 @@ from flashbench.tracking.gaps import fill
 from flashbench.tracking.protocol import ObjectTracks, Video
 from flashbench.tracking.views import Views
 
-VERSION = 2
+VERSION = 3
 
 
 class LKTracker:
