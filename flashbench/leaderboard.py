@@ -134,9 +134,12 @@ def markdown(runs: Sequence[Scored], long_csv: str, cases_csv: str) -> str:
                 "",
                 *_table(["model", *strata], _by_stratum(runs, metric, strata)),
             ]
+    prints = ", ".join(f"{name} `{value}`" for name, value in facts["metrics"].items())
     lines += [
         "",
         "## Where the numbers come from",
+        "",
+        f"Fingerprints of the metrics (definition and networks): {prints}.",
         "",
         *_table(["model", "fingerprint", "seed", "code", "machine"], [_origin(r) for r in runs]),
     ]

@@ -75,6 +75,7 @@ def test_long_csv_markdown_and_cases(tmp_path: Path) -> None:
     assert "| walker | 250.0 | 2.500 | 0 |" in text
     assert "| a\\|b | 1235 | 12.35 | 0 |" in text
     assert "| *floor* | 50.00 | 0.500 |  |" in text
+    assert "definition and networks): epe_lk `1111111111111111`, fvd_i3d `2222222222222222`." in text
     assert "## epe_lk by number of objects" in text
     assert "| walker | `ffffffffffffffff` | 0 | `cccccccccccc` with changes | Some CPU (avx2) |" in text
     with open(paths[2], newline="") as file:

@@ -20,9 +20,9 @@ def short(value: float) -> str:
     if value != value:
         return ""
     size = abs(value)
-    if 1e-9 < size < 0.001 or size >= 1e6:
+    if 1e-5 < size < 0.001 or size >= 1e6:
         return f"{value:.0e}"
-    return f"{0 if size <= 1e-9 else value:.{0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3}f}"
+    return f"{0 if size <= 1e-5 else value:.{0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3}f}"
 
 
 def results_table(rows: Sequence[Row]) -> RenderableType:
