@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from flashbench.backbones import assets
+from flashbench.backbones.lite0 import Lite0
+from flashbench.backbones.minilm import MiniLM
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +26,10 @@ def fetched() -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def minilm(fetched):
-    from flashbench.backbones.minilm import MiniLM
-
+def minilm(fetched: Callable[[str], Path]) -> MiniLM:
     return MiniLM.load(fetched("minilm"))
 
 
 @pytest.fixture(scope="session")
-def lite0(fetched):
-    from flashbench.backbones.lite0 import Lite0
-
+def lite0(fetched: Callable[[str], Path]) -> Lite0:
     return Lite0.load(fetched("lite0"))
