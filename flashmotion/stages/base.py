@@ -1,4 +1,9 @@
-"""Stage 0: the slow generator, from first frame and prompt alone (flow matching)."""
+"""Stage 0: the slow generator, from first frame and prompt (flow matching).
+
+A generator of this size learns to render moving objects slowly when nothing says where they go: it sees blurs. Most
+samples therefore also give a hint, the mask maps through one linear layer, which is thrown away afterwards: the
+shipped generator takes first frame and prompt alone, as the samples without a hint train it to.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ from torch import Tensor, nn
 
 from flashmotion import flow
 from flashmotion.networks.codec import PatchCodec, to_latents, to_video
-from flashmotion.networks.generator import Request, predict_x0
+from flashmotion.networks.generator import Embedded, Request, embed, predict_x0
 from flashmotion.presets.schema import Preset
 from flashmotion.sampling import denoiser, multi_step, start
 from flashmotion.stages import common
@@ -18,20 +23,26 @@ from flashmotion.stages.losses import x0_loss
 from flashmotion.training.data import Batch
 from flashmotion.training.precision import autocast
 
+HINT_SHARE = 0.7  # of the samples
+
 
 class Base:
     """L = || x0_hat(x_t, t, first frame, prompt) - x0 ||^2, see `losses.x0_loss`."""
 
     name = "base"
-    averaged = ("generator",)
+    averaged = ("generator", "hint")
 
     def __init__(
         self, preset: Preset, codec: PatchCodec, dtype: torch.dtype, test_text: Tensor, clips: int = 4
     ) -> None:
         self.preset, self.codec, self.dtype = preset, codec, dtype
         self.generator = common.new_generator(preset)
-        self.nets = {"generator": self.generator}
-        self.optimizers = common.optimizers([self.generator], preset.base)
+        patch = self.generator.config.patch_size
+        self.hint = nn.Conv3d(preset.channels, preset.heads * preset.head_dim, patch, patch)
+        nn.init.zeros_(self.hint.weight)
+        nn.init.zeros_(self.hint.bias)
+        self.nets = {"generator": self.generator, "hint": self.hint}
+        self.optimizers = common.optimizers(self.nets.values(), preset.base)
         self.held = common.held_out(preset, codec, test_text, "masks", clips)
 
     def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
@@ -39,10 +50,12 @@ class Base:
         z = to_latents(self.codec, batch.video)
         t = flow.training_times(len(z), p.train_shift, 0.15, rng)
         request = Request(common.latents_with_noise(z, t, rng), t, batch.text.float(), batch.frames)
+        given = (torch.rand(len(z), generator=rng) < HINT_SHARE).view(-1, 1, 1).to(z)
         with autocast(self.dtype):
-            x0 = predict_x0(self.generator, request)
+            embedded = hinted(embed(self.generator, request), self.hint, to_latents(self.codec, batch.maps), given)
+            x0 = predict_x0(self.generator, request, embedded=embedded)
         loss = x0_loss(p, self.codec, x0, z, t, batch.weight)
-        return common.update(loss, self.optimizers, [self.generator], p.base.clip)
+        return common.update(loss, self.optimizers, list(self.nets.values()), p.base.clip)
 
     @torch.no_grad()
     def validate(self, averages: Mapping[str, nn.Module], folder: Path, step: int) -> dict[str, float]:
@@ -59,14 +72,24 @@ class Base:
                 out[f"psnr_x0_at_{t}"] = common.psnr(to_video(self.codec, x0), held.video)
             x = start(held.latents[:2, :, :1], held.latents.shape[2], rng)
             z = multi_step(denoiser(model, held.text[:2], frames), x, flow.sampling_times(20, p.sample_shift))
+            x = start(held.latents[:2, :, :1], held.latents.shape[2], rng)
+            request = Request(x, torch.ones(2), held.text[:2], frames)
+            embedded = hinted(embed(model, request), averages["hint"], held.control[:2], torch.ones(2, 1, 1))
+            hint = to_video(self.codec, predict_x0(model, request, embedded=embedded).float())
+        out["psnr_1step_hint"] = common.psnr(hint, held.video[:2])
         video = to_video(self.codec, z)
         out["change"] = float(video.float().diff(dim=1).abs().mean())
         out["change_of_truth"] = float(held.video[:2].float().diff(dim=1).abs().mean())
-        common.sheet(
-            folder / f"sheet-{step:06d}.png", [v for pair in zip(held.video[:2], video, strict=True) for v in pair]
-        )
+        rows = [v for three in zip(held.video[:2], video, hint, strict=True) for v in three]
+        common.sheet(folder / f"sheet-{step:06d}.png", rows)
         return out
 
     def products(self, averages: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
         """Shipped parts by name."""
         return {"slow-generator": averages["generator"]}
+
+
+def hinted(embedded: Embedded, hint: nn.Module, control: Tensor, given: Tensor) -> Embedded:
+    """Adds the hint of mask maps, latents `[B, C, F, h, w]`, to the samples that are `given` it, `[B, 1, 1]`."""
+    tokens = hint(control).flatten(2).transpose(1, 2)
+    return embedded._replace(hidden=embedded.hidden + given * tokens)

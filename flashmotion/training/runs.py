@@ -69,7 +69,7 @@ def train(stage: str, preset: Preset, options: Options) -> None:
     with folder_lock(folder):
         remove_leftovers(folder)
         trainer = Trainer(made, schedule, folder, options.seed, config, validate_every=max(schedule.steps // 3, 1))
-        boxes_from = int(schedule.steps * preset.mask_share) if stage == "slow-adapter" else 0
+        boxes_from = {"base": schedule.steps, "slow-adapter": int(schedule.steps * preset.mask_share)}.get(stage, 0)
         scenes = data.Scenes(
             preset, text, schedule.batch, options.seed + 1000 * STAGES.index(stage), boxes_from, trainer.done
         )

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flashmotion.networks.codec import PatchCodec
+from flashmotion.networks.codec import PatchCodec, to_latents
+from flashmotion.networks.generator import Request, embed
 from flashmotion.presets.schema import Preset
-from flashmotion.stages.base import Base
+from flashmotion.stages.base import Base, hinted
 from flashmotion.training.data import Batch
 
 Hash = Callable[[nn.Module], str]
@@ -33,13 +34,13 @@ def test_losses_by_name(stage: Base, batch: Batch) -> None:
 
 
 def test_what_it_trains(stage: Base, batch: Batch, hash_of: Hash) -> None:
-    assert stage.nets == {"generator": stage.generator} and stage.averaged == ("generator",)
+    assert stage.nets == {"generator": stage.generator, "hint": stage.hint} and set(stage.averaged) == set(stage.nets)
     assert set(stage.products({"generator": stage.generator})) == {"slow-generator"}
     codec, generator = hash_of(stage.codec), hash_of(stage.generator)
     stage.step(0, batch, rng(0))
     assert hash_of(stage.codec) == codec and hash_of(stage.generator) != generator
     owned = [p for o in stage.optimizers.values() for g in o.param_groups for p in g["params"]]
-    assert len(owned) == len({id(p) for p in owned}) == len(list(stage.generator.parameters()))
+    assert len(owned) == len({id(p) for p in owned}) == sum(len(list(n.parameters())) for n in stage.nets.values())
     assert all(p.grad is None for p in [*stage.generator.parameters(), *stage.codec.parameters()])
 
 
@@ -75,9 +76,24 @@ def test_a_step_is_a_function_of_its_generator(toy: Preset, codec: PatchCodec, t
 
 def test_validation_looks_at_the_average_and_changes_nothing(stage: Base, tmp_path: Path, hash_of: Hash) -> None:
     before = hash_of(stage.generator)
-    values = stage.validate({"generator": stage.generator}, tmp_path, 7)
-    assert set(values) == {"psnr_x0_at_0.2", "psnr_x0_at_0.5", "psnr_x0_at_0.8", "change", "change_of_truth"}
+    values = stage.validate(stage.nets, tmp_path, 7)
+    assert set(values) == {
+        *(f"psnr_x0_at_{t}" for t in (0.2, 0.5, 0.8)),
+        "psnr_1step_hint",
+        "change",
+        "change_of_truth",
+    }
     assert all(torch.isfinite(torch.tensor(v)) for v in values.values())
     assert values["change"] < values["change_of_truth"]
     assert hash_of(stage.generator) == before and (tmp_path / "sheet-000007.png").stat().st_size > 1000
-    assert stage.validate({"generator": stage.generator}, tmp_path, 7) == values
+    assert stage.validate(stage.nets, tmp_path, 7) == values
+
+
+def test_the_hint_reaches_only_the_samples_that_are_given_it(stage: Base, batch: Batch) -> None:
+    nn.init.ones_(stage.hint.weight)
+    z, maps = to_latents(stage.codec, batch.video), to_latents(stage.codec, batch.maps)
+    request = Request(z, torch.full((len(z),), 0.5), batch.text.float(), batch.frames)
+    plain = embed(stage.generator, request)
+    given = torch.tensor([1.0, 0.0]).view(2, 1, 1)
+    told = hinted(plain, stage.hint, maps, given)
+    assert torch.equal(told.hidden[1], plain.hidden[1]) and not torch.equal(told.hidden[0], plain.hidden[0])
