@@ -82,13 +82,13 @@ class FlashMotionPipeline(DiffusionPipeline):
             seed: of all noise.
             dtype: `auto`, `fp32` or `bf16`.
         """
-        rng = torch.Generator().manual_seed(seed)
-        first = to_latents(self.codec, torch.from_numpy(np.ascontiguousarray(image))[None, None])
-        control = to_latents(self.codec, torch.from_numpy(np.ascontiguousarray(maps))[None])
-        frames = torch.arange(control.shape[2])
-        states = self.encode_prompts([prompt, ""])
+        rng, device = torch.Generator().manual_seed(seed), self.generator.device
+        first = to_latents(self.codec, torch.from_numpy(np.ascontiguousarray(image))[None, None].to(device))
+        control = to_latents(self.codec, torch.from_numpy(np.ascontiguousarray(maps))[None].to(device))
+        frames = torch.arange(control.shape[2], device=device)
+        states = self.encode_prompts([prompt, ""]).to(device)
         x = start(first, len(frames), rng)
-        with autocast(pick(dtype, str(first.device)), str(first.device)):
+        with autocast(pick(dtype, str(device)), str(device)):
             bound = [denoiser(self.generator, s[None], frames, self.adapter, control) for s in states]
             if self.config.few_steps is not None:
                 z = few_step(bound[0], x, self.config.few_steps, rng)
@@ -98,6 +98,6 @@ class FlashMotionPipeline(DiffusionPipeline):
                     x,
                     flow.sampling_times(self.config.steps, self.config.shift),
                 )
-        video = to_video(self.codec, z)[0].numpy()
+        video = to_video(self.codec, z)[0].cpu().numpy()
         video[0] = image  # given, not made
         return FlashMotionOutput(video)

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from flashbench.cases.scenes.sprites import case_rng
 from flashbench.cases.scenes.world import Scene, render, sample_scene
-from flashbench.files.atomic import replacing
+from flashbench.files.atomic import replacing, sha256_json
 from flashmotion.conditioning import colour_maps
 from flashmotion.presets.schema import Preset
 
@@ -48,12 +48,12 @@ def text_states(preset: Preset, cache: Path, split: str = "train", count: int | 
     from safetensors.torch import load_file, save_file
 
     count = preset.scenes if count is None else count
-    path = cache / f"text-{preset.name}-{split}-{count}-{preset.text_length}.safetensors"
+    prompts = [scene(preset, i, split).prompt for i in range(count)] + [""]
+    path = cache / f"text-{preset.name}-{split}-{sha256_json([prompts, preset.text_length])[:16]}.safetensors"
     if not path.exists():
         from flashbench.backbones.minilm import MiniLM
 
         model = MiniLM.load()
-        prompts = [scene(preset, i, split).prompt for i in range(count)] + [""]
         parts = [model.tokens(prompts[i : i + 64], preset.text_length)[0].half() for i in range(0, len(prompts), 64)]
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
