@@ -1,8 +1,8 @@
 """Stage 0: the slow generator, from first frame and prompt (flow matching).
 
 A generator of this size learns to render moving objects slowly when nothing says where they go: it sees blurs. Most
-samples therefore also give a hint, the mask maps through one linear layer, which is thrown away afterwards: the
-shipped generator takes first frame and prompt alone, as the samples without a hint train it to.
+samples therefore also give a hint, the mask maps through one linear layer, which is taken away afterwards: the
+generator takes first frame and prompt alone, as the samples without a hint train it to. Adapters start from the layer.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from flashmotion import flow
+from flashmotion.networks.adapters.hint import Hint
 from flashmotion.networks.codec import PatchCodec, to_latents, to_video
-from flashmotion.networks.generator import Embedded, Request, embed, predict_x0
+from flashmotion.networks.generator import Request, embed, predict_x0
 from flashmotion.presets.schema import Preset
 from flashmotion.sampling import denoiser, multi_step, start
 from flashmotion.stages import common
@@ -37,10 +38,7 @@ class Base:
     ) -> None:
         self.preset, self.codec, self.dtype = preset, codec, dtype
         self.generator = common.new_generator(preset)
-        patch = self.generator.config.patch_size
-        self.hint = nn.Conv3d(preset.channels, preset.heads * preset.head_dim, patch, patch)
-        nn.init.zeros_(self.hint.weight)
-        nn.init.zeros_(self.hint.bias)
+        self.hint = Hint(preset.channels, preset.heads * preset.head_dim, tuple(self.generator.config.patch_size))
         self.nets = {"generator": self.generator, "hint": self.hint}
         self.optimizers = common.optimizers(self.nets.values(), preset.base)
         self.held = common.held_out(preset, codec, test_text, "masks", clips)
@@ -52,7 +50,7 @@ class Base:
         request = Request(common.latents_with_noise(z, t, rng), t, batch.text.float(), batch.frames)
         given = (torch.rand(len(z), generator=rng) < HINT_SHARE).view(-1, 1, 1).to(z)
         with autocast(self.dtype):
-            embedded = hinted(embed(self.generator, request), self.hint, to_latents(self.codec, batch.maps), given)
+            embedded = self.hint(to_latents(self.codec, batch.maps), embed(self.generator, request), given)
             x0 = predict_x0(self.generator, request, embedded=embedded)
         loss = x0_loss(p, self.codec, x0, z, t, batch.weight)
         return common.update(loss, self.optimizers, list(self.nets.values()), p.base.clip)
@@ -74,7 +72,7 @@ class Base:
             z = multi_step(denoiser(model, held.text[:2], frames), x, flow.sampling_times(20, p.sample_shift))
             x = start(held.latents[:2, :, :1], held.latents.shape[2], rng)
             request = Request(x, torch.ones(2), held.text[:2], frames)
-            embedded = hinted(embed(model, request), averages["hint"], held.control[:2], torch.ones(2, 1, 1))
+            embedded = averages["hint"](held.control[:2], embed(model, request))
             hint = to_video(self.codec, predict_x0(model, request, embedded=embedded).float())
         out["psnr_1step_hint"] = common.psnr(hint, held.video[:2])
         video = to_video(self.codec, z)
@@ -86,10 +84,4 @@ class Base:
 
     def products(self, averages: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
         """Shipped parts by name."""
-        return {"slow-generator": averages["generator"]}
-
-
-def hinted(embedded: Embedded, hint: nn.Module, control: Tensor, given: Tensor) -> Embedded:
-    """Adds the hint of mask maps, latents `[B, C, F, h, w]`, to the samples that are `given` it, `[B, 1, 1]`."""
-    tokens = hint(control).flatten(2).transpose(1, 2)
-    return embedded._replace(hidden=embedded.hidden + given * tokens)
+        return {"slow-generator": averages["generator"], "hint": averages["hint"]}

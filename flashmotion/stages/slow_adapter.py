@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from flashmotion import flow, weights
 from flashmotion.networks.adapters.controlnet import ControlNetAdapter
+from flashmotion.networks.adapters.hint import Hint
 from flashmotion.networks.codec import PatchCodec, to_latents, to_video
 from flashmotion.networks.generator import Request, embed, predict_x0
 from flashmotion.presets.schema import Preset
@@ -37,14 +38,16 @@ class SlowAdapter:
         dtype: torch.dtype,
         test_text: Tensor,
         clips: int = 6,
-        generator: WanTransformer3DModel | None = None,
+        parts: tuple[WanTransformer3DModel, Hint] | None = None,
     ) -> None:
+        """parts: slow generator and the hint it was trained with; loaded from the shipped weights if None."""
         self.preset, self.codec, self.dtype = preset, codec, dtype
-        loaded = (
-            generator if generator is not None else weights.load(WanTransformer3DModel, preset.name, "slow-generator")
+        generator, hint = parts or (
+            weights.load(WanTransformer3DModel, preset.name, "slow-generator"),
+            weights.load(Hint, preset.name, "hint"),
         )
-        self.generator = loaded.requires_grad_(False).eval()
-        self.adapter = ControlNetAdapter.of(self.generator, preset.channels)
+        self.generator = generator.requires_grad_(False).eval()
+        self.adapter = ControlNetAdapter.of(self.generator, preset.channels, hint)
         self.nets = {"adapter": self.adapter}
         self.optimizers = common.optimizers([self.adapter], preset.slow_adapter)
         self.held = {c: common.held_out(preset, codec, test_text, c, clips) for c in ("masks", "boxes")}

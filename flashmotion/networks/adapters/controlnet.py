@@ -10,6 +10,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from torch import Tensor, nn
 
+from flashmotion.networks.adapters.hint import Hint
 from flashmotion.networks.generator import BLOCKS, Embedded
 
 
@@ -41,8 +42,8 @@ class ControlNetAdapter(ModelMixin, ConfigMixin):
             nn.init.zeros_(layer.bias)
 
     @classmethod
-    def of(cls, generator: WanTransformer3DModel, control_channels: int) -> ControlNetAdapter:
-        """An adapter that starts as a copy of the generator's blocks."""
+    def of(cls, generator: WanTransformer3DModel, control_channels: int, hint: Hint | None = None) -> ControlNetAdapter:
+        """An adapter that starts as a copy of the generator's blocks, with the hint's input layer where there is one."""
         c = generator.config
         adapter = cls(
             control_channels,
@@ -55,6 +56,8 @@ class ControlNetAdapter(ModelMixin, ConfigMixin):
             c.eps,
         )
         adapter.blocks.load_state_dict(copy.deepcopy(generator.blocks.state_dict()))
+        if hint is not None:
+            adapter.control_embedding.load_state_dict(hint.embedding.state_dict())
         return adapter
 
     def forward(self, control: Tensor, embedded: Embedded) -> list[Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from flashmotion.networks.codec import PatchCodec, to_latents
 from flashmotion.networks.generator import Request, embed
 from flashmotion.presets.schema import Preset
-from flashmotion.stages.base import Base, hinted
+from flashmotion.stages.base import Base
 from flashmotion.training.data import Batch
 
 Hash = Callable[[nn.Module], str]
@@ -35,7 +35,7 @@ def test_losses_by_name(stage: Base, batch: Batch) -> None:
 
 def test_what_it_trains(stage: Base, batch: Batch, hash_of: Hash) -> None:
     assert stage.nets == {"generator": stage.generator, "hint": stage.hint} and set(stage.averaged) == set(stage.nets)
-    assert set(stage.products({"generator": stage.generator})) == {"slow-generator"}
+    assert set(stage.products(stage.nets)) == {"slow-generator", "hint"}
     codec, generator = hash_of(stage.codec), hash_of(stage.generator)
     stage.step(0, batch, rng(0))
     assert hash_of(stage.codec) == codec and hash_of(stage.generator) != generator
@@ -90,10 +90,10 @@ def test_validation_looks_at_the_average_and_changes_nothing(stage: Base, tmp_pa
 
 
 def test_the_hint_reaches_only_the_samples_that_are_given_it(stage: Base, batch: Batch) -> None:
-    nn.init.ones_(stage.hint.weight)
+    nn.init.ones_(stage.hint.embedding.weight)
     z, maps = to_latents(stage.codec, batch.video), to_latents(stage.codec, batch.maps)
     request = Request(z, torch.full((len(z),), 0.5), batch.text.float(), batch.frames)
     plain = embed(stage.generator, request)
     given = torch.tensor([1.0, 0.0]).view(2, 1, 1)
-    told = hinted(plain, stage.hint, maps, given)
+    told = stage.hint(maps, plain, given)
     assert torch.equal(told.hidden[1], plain.hidden[1]) and not torch.equal(told.hidden[0], plain.hidden[0])

@@ -10,6 +10,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
+from flashmotion.networks.adapters.hint import Hint
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.presets.schema import Preset
 from flashmotion.stages.slow_adapter import SlowAdapter, sample_report
@@ -22,9 +23,22 @@ def rng(step: int) -> torch.Generator:
     return torch.Generator().manual_seed(step)
 
 
+def a_hint(toy: Preset) -> Hint:
+    hint = Hint(toy.channels, toy.heads * toy.head_dim)
+    nn.init.normal_(hint.embedding.weight)
+    return hint
+
+
 @pytest.fixture
 def stage(toy: Preset, codec: PatchCodec, text: Tensor, generator: WanTransformer3DModel) -> SlowAdapter:
-    return SlowAdapter(toy, codec, torch.float32, text[-4:], clips=3, generator=generator)
+    return SlowAdapter(toy, codec, torch.float32, text[-4:], clips=3, parts=(generator, a_hint(toy)))
+
+
+def test_it_starts_from_the_hint(stage: SlowAdapter, toy: Preset) -> None:
+    torch.manual_seed(0)
+    hint = a_hint(toy)
+    assert stage.adapter.control_embedding.weight.shape == hint.embedding.weight.shape
+    assert float(stage.adapter.control_embedding.weight.std()) > 0.5  # far from a convolution's own start
 
 
 def test_losses_by_name(stage: SlowAdapter, batch: Batch) -> None:

@@ -86,7 +86,7 @@ def test_stopped_by_time_it_goes_on_with_the_next_batch(
     assert manifest("slow-generator")["sha256"] == whole["sha256"]
 
 
-def test_masks_come_before_boxes_in_the_slow_adapter_alone(
+def test_the_base_sees_masks_and_the_slow_adapter_masks_before_boxes(
     tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = {}
@@ -101,7 +101,8 @@ def test_masks_come_before_boxes_in_the_slow_adapter_alone(
     train("base", longer, options(tmp_path))
     train("slow-adapter", longer, options(tmp_path))
     (_, _, batch, seed, boxes_from, first), (_, _, _, other_seed, adapter_boxes_from, _) = seen.values()
-    assert (batch, boxes_from, first) == (2, 0, 0) and adapter_boxes_from == int(4 * tiny.mask_share) == 1
+    assert (batch, boxes_from, first) == (2, tiny.base.steps, 0)
+    assert adapter_boxes_from == int(4 * tiny.mask_share) == 1
     assert seed != other_seed  # stages see other scenes in other order
 
 

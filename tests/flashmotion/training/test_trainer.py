@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from flashbench.errors import InputError
 from flashmotion.networks.adapters.controlnet import ControlNetAdapter
+from flashmotion.networks.adapters.hint import Hint
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.presets.schema import Preset, Schedule
 from flashmotion.stages.base import Base
@@ -254,7 +255,7 @@ def build(
         if name == "base":
             stage = Base(*common, clips=2)
         elif name == "slow_adapter":
-            stage = SlowAdapter(*common, clips=2, generator=generator)
+            stage = SlowAdapter(*common, clips=2, parts=(generator, Hint(toy.channels, toy.heads * toy.head_dim)))
         elif name == "fast_generator":
             stage = FastGenerator(*common, clips=2, slow=generator)
         else:
