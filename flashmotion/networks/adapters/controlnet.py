@@ -43,7 +43,7 @@ class ControlNetAdapter(ModelMixin, ConfigMixin):
 
     @classmethod
     def of(cls, generator: WanTransformer3DModel, control_channels: int, hint: Hint | None = None) -> ControlNetAdapter:
-        """An adapter that starts as a copy of the generator's blocks, with the hint's input layer where there is one."""
+        """An adapter that starts as a copy of the generator's blocks, with a hint's input layer if one is given."""
         c = generator.config
         adapter = cls(
             control_channels,
