@@ -12,9 +12,9 @@ NANO = Preset(
     few_steps=(1.0, 0.75, 0.5, 0.25),
     base=Schedule(steps=4500, batch=8, lr=1e-3, muon_lr=2e-3),
     slow_adapter=Schedule(steps=3600, batch=8, lr=1e-3, muon_lr=2e-3),
-    mask_share=0.46,
+    mask_share=0.25,
     fast_generator=Schedule(steps=400, batch=8, lr=1e-4, betas=(0.0, 0.999), ema=0.99),
-    fast_adapter=Schedule(steps=500, batch=8, lr=2e-4, betas=(0.0, 0.999), ema=0.99),
+    fast_adapter=Schedule(steps=600, batch=8, lr=2e-4, betas=(0.0, 0.999), ema=0.99),
     # The paper updates the adapter at every fifth step; 500 steps are few, hence every second.
     dmd_guidance=1.5, critic_updates=5, heads_updates=2, gan_weight=0.05,
 )
