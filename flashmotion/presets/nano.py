@@ -11,8 +11,8 @@ NANO = Preset(
     text_dropout=0.1, low_noise_floor=0.12, gradient_loss=4.0,
     few_steps=(1.0, 0.75, 0.5, 0.25),
     base=Schedule(steps=4500, batch=8, lr=1e-3, muon_lr=2e-3),
-    slow_adapter=Schedule(steps=3600, batch=8, lr=1e-3, muon_lr=2e-3),
-    mask_share=0.25,
+    slow_adapter=Schedule(steps=2200, batch=8, lr=1e-3, muon_lr=2e-3),
+    mask_share=1.0,
     fast_generator=Schedule(steps=400, batch=8, lr=1e-4, betas=(0.0, 0.999), ema=0.99),
     fast_adapter=Schedule(steps=600, batch=8, lr=2e-4, betas=(0.0, 0.999), ema=0.99),
     # The paper updates the adapter at every fifth step; 500 steps are few, hence every second.

@@ -59,3 +59,8 @@ class Preset:
     critic_updates: int  # stage 2: fake-score updates a generator update
     heads_updates: int  # stage 3: discriminator updates an adapter update
     gan_weight: float  # of L_G beside lambda * L_diffusion
+
+    @property
+    def condition(self) -> str:
+        """What the finished adapter is asked with: `masks` where stage 1 never comes to boxes, else `boxes`."""
+        return "masks" if self.mask_share >= 1 else "boxes"

@@ -74,7 +74,7 @@ class FastAdapter:
         self.adapter_optimizers = common.optimizers([self.adapter], preset.fast_adapter, "adapter_")
         self.discriminator_optimizers = common.optimizers([self.discriminator], preset.fast_adapter, "discriminator_")
         self.optimizers = {**self.adapter_optimizers, **self.discriminator_optimizers}
-        self.held = common.held_out(preset, codec, test_text, "boxes", clips)
+        self.held = common.held_out(preset, codec, test_text, preset.condition, clips)
 
     def _logits(self, x: Tensor, t: Tensor, eps: Tensor, text: Tensor, control: Tensor, frames: Tensor) -> Tensor:
         """D of clean latents `x`, noised to `t` with `eps`."""

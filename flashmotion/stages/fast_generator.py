@@ -83,7 +83,7 @@ class FastGenerator:
         self.generator_optimizers = common.optimizers([self.generator], preset.fast_generator, "generator_")
         self.fake_optimizers = common.optimizers([self.fake], preset.fast_generator, "fake_")
         self.optimizers = {**self.generator_optimizers, **self.fake_optimizers}
-        self.held = common.held_out(preset, codec, test_text, "boxes", clips)
+        self.held = common.held_out(preset, codec, test_text, preset.condition, clips)
         self.empty = test_text[-1:].float()
 
     def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:

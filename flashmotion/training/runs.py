@@ -69,7 +69,8 @@ def train(stage: str, preset: Preset, options: Options) -> None:
     with folder_lock(folder):
         remove_leftovers(folder)
         trainer = Trainer(made, schedule, folder, options.seed, config, validate_every=max(schedule.steps // 3, 1))
-        boxes_from = {"base": schedule.steps, "slow-adapter": int(schedule.steps * preset.mask_share)}.get(stage, 0)
+        share = {"base": 1.0, "slow-adapter": preset.mask_share}.get(stage, float(preset.condition == "masks"))
+        boxes_from = int(schedule.steps * share)
         scenes = data.Scenes(
             preset, text, schedule.batch, options.seed + 1000 * STAGES.index(stage), boxes_from, trainer.done
         )

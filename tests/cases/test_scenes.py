@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from flashbench.cases.content import case_sha256, suite_sha256
-from flashbench.cases.scenes import sprites_suite
+from flashbench.cases.scenes import DEFAULT_CONDITION, sprites_suite
 from flashbench.cases.schema import STRATA, Suite
 from flashbench.cases.suites import open_suite
 from flashbench.errors import InputError
@@ -30,8 +30,8 @@ def recorded(golden: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def suite() -> Suite:
-    """The standard suite, every case kept, so that it is rendered once."""
-    suite = open_suite("sprites-v1")
+    """The standard suite asked with boxes, every case kept, so that it is rendered once."""
+    suite = open_suite("sprites-v1", condition="boxes")
     kept = {i: (suite.load_case(i), suite.load_reference(i)) for i in suite.case_ids}
     return dataclasses.replace(suite, load_case=lambda i: kept[i][0], load_reference=lambda i: kept[i][1])
 
@@ -49,6 +49,11 @@ def test_golden_hash_of_the_masks_suite(recorded: dict[str, Any], suite: Suite) 
     assert list(open_suite("sprites-v1", cases=2, condition="masks").case_hashes.values()) == hashes[:2]
 
 
+def test_the_standard_suite_is_asked_with_masks(recorded: dict[str, Any]) -> None:
+    assert open_suite("sprites-v1", cases=1).condition == DEFAULT_CONDITION == "masks"
+    assert set(recorded["content_sha256"]) == {"boxes", "masks"}
+
+
 CHILD = """
 import sys
 import numpy as np
@@ -58,7 +63,7 @@ try:
 except ImportError:
     from numpy.core import _multiarray_umath as umath
 on = [f for f in umath.__cpu_dispatch__ if umath.__cpu_features__[f]]
-suite = open_suite("sprites-v1", cases=int(sys.argv[1]))
+suite = open_suite("sprites-v1", cases=int(sys.argv[1]), condition="boxes")
 print(" ".join(["features", *on]), suite.content_sha256, sep="\\n")
 """
 

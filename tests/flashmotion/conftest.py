@@ -36,8 +36,8 @@ def toy() -> Preset:
     gan = Schedule(steps=6, batch=2, lr=1e-3, betas=(0.0, 0.999), warmup=1, ema=0.9)
     return dataclasses.replace(
         NANO, name="toy", size=32, frames=17, scenes=8, groups=2, text_length=6, channels=12, heads=2, head_dim=12,
-        layers=2, ffn=32, freq_dim=16, slow_steps=3, critic_updates=2, heads_updates=2, base=short, slow_adapter=short,
-        fast_generator=gan, fast_adapter=gan,
+        layers=2, ffn=32, freq_dim=16, slow_steps=3, critic_updates=2, heads_updates=2, mask_share=0.46,
+        base=short, slow_adapter=short, fast_generator=gan, fast_adapter=gan,
     )  # fmt: skip
 
 

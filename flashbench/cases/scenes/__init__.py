@@ -11,7 +11,7 @@ from flashbench.cases.scenes import sprites
 from flashbench.cases.schema import Case, Condition, Suite
 from flashbench.errors import InputError
 
-DEFAULT_CONDITION: Condition = "boxes"
+DEFAULT_CONDITION: Condition = "masks"
 
 
 def sprites_suite(
