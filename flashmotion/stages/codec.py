@@ -15,9 +15,12 @@ POWER = 0.7  # coefficients are divided by std^(1 - POWER): strong ones stay str
 
 
 def patches(video: Tensor, patch: int) -> Tensor:
-    """uint8 `[T, H, W, 3]`, T a multiple of 4 -> float `[positions, 3 * 4 * patch * patch]`, -1..1, codec's order."""
+    """uint8 `[T, H, W, 3]`, T a multiple of 4 -> float64 `[positions, 3 * 4 * patch * patch]`, -255..255, codec's order.
+
+    Odd whole numbers, so that sums of their products are exact, in whichever order a machine adds them.
+    """
     t, h, w, _ = video.shape
-    x = video.float().div(127.5).sub(1).permute(3, 0, 1, 2)
+    x = video.double().mul(2).sub(255).permute(3, 0, 1, 2)
     x = x.view(3, t // STRIDE, STRIDE, h // patch, patch, w // patch, patch)
     return x.permute(1, 3, 5, 0, 2, 4, 6).reshape(-1, 3 * STRIDE * patch * patch)
 
@@ -31,8 +34,8 @@ def fit(preset: Preset, clips: int = 1000) -> PatchCodec:
         groups = rng.choice(np.arange(1, (preset.frames - 1) // 4 + 1), 6, replace=False)
         at = np.concatenate([np.arange(4 * g - 3, 4 * g + 1) for g in groups])
         x = patches(torch.from_numpy(render(scene(preset, i), preset.size, at).video), preset.patch)
-        second += (x.T @ x).double() / len(x)
-    values, vectors = torch.linalg.eigh(second / clips)
+        second += x.T @ x
+    values, vectors = torch.linalg.eigh(second / (255.0**2 * clips * len(x)))
     order = values.argsort(descending=True)[: preset.channels]
     std = values[order].clamp(min=1e-12).sqrt()
     scaled = std ** (1 - POWER)

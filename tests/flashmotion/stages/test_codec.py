@@ -24,7 +24,7 @@ def fitted(small: Preset) -> PatchCodec:
 
 def test_patches_are_in_the_codecs_order(small: Preset, fitted: PatchCodec) -> None:
     video = torch.randint(0, 256, (9, 16, 24, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    rows = patches(video[1:], small.patch) @ fitted.basis
+    rows = patches(video[1:], small.patch).float().div(255) @ fitted.basis
     std = torch.tensor(fitted.config.latents_std)
     z = to_latents(fitted, video[None])[0, :, 1:].permute(1, 2, 3, 0).reshape(-1, small.channels)
     torch.testing.assert_close(rows / std, z, atol=1e-4, rtol=1e-4)
@@ -54,4 +54,5 @@ def test_more_components_show_more(small: Preset, fitted: PatchCodec) -> None:
 
 def test_fitting_twice_gives_the_same(small: Preset, fitted: PatchCodec) -> None:
     again = fit(small, clips=6)
-    assert torch.equal(again.basis, fitted.basis) and again.config.latents_std == fitted.config.latents_std
+    torch.testing.assert_close(again.basis, fitted.basis, rtol=0, atol=1e-5)  # LAPACK's last bits are a machine's own
+    assert again.config.latents_std == pytest.approx(fitted.config.latents_std, rel=1e-6)
