@@ -15,7 +15,7 @@ POWER = 0.7  # coefficients are divided by std^(1 - POWER): strong ones stay str
 
 
 def patches(video: Tensor, patch: int) -> Tensor:
-    """uint8 `[T, H, W, 3]`, T a multiple of 4 -> float64 `[positions, 3 * 4 * patch * patch]`, -255..255, codec's order.
+    """uint8 `[T, H, W, 3]`, T a multiple of 4 -> float64 `[positions, 3 * 4 * patch^2]`, -255..255, codec's order.
 
     Odd whole numbers, so that sums of their products are exact, in whichever order a machine adds them.
     """
