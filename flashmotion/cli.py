@@ -29,6 +29,9 @@ def group() -> None:
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
 @click.option("--dtype", default="auto", type=click.Choice(["auto", "fp32", "bf16"]), show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Compile the blocks (needs a C++ compiler).")
+@click.option("--adapter", default="controlnet", show_default=True, type=click.Choice(["controlnet", "resnet"]))
+@click.option("--set", "changes", multiple=True, metavar="FIELD=JSON", help="A field of the preset, for an experiment.")
+@click.option("--run", "run_name", help="Name of this run's folder of checkpoints and logs, instead of the stage's.")
 def train(
     stage: str,
     preset_name: str,
@@ -39,21 +42,30 @@ def train(
     threads: int | None,
     dtype: str,
     compiled: bool,
+    adapter: str,
+    changes: tuple[str, ...],
+    run_name: str | None,
 ) -> None:
-    """Train STAGE: codec, base, slow-adapter, fast-generator or fast-adapter."""
+    """Train STAGE and export what it makes.
+
+    The line is codec, base, slow-adapter, fast-generator, fast-adapter. What it is compared with: slow-tuned, lcm, dmd,
+    diffusion-only, gan-only, fixed-lambda. Networks are exported into the package, or to $FLASHMOTION_WEIGHTS.
+    """
     import dataclasses
 
-    from flashmotion.presets import preset
+    from flashmotion.presets import changed, preset
     from flashmotion.training.runs import STAGES, Options
     from flashmotion.training.runs import train as run
 
     if stage not in STAGES:
         raise InputError("STAGE", f"unknown stage {stage!r}", f"choose one of {', '.join(STAGES)}")
-    chosen = preset(preset_name)
+    chosen = changed(dataclasses.replace(preset(preset_name), adapter=adapter), changes)
+    field = STAGES[stage][2]
     if steps is not None:
-        field = stage.replace("-", "_")
+        if not field:
+            raise InputError("--steps", f"{stage} makes as many updates as stage 3", "leave --steps out")
         chosen = dataclasses.replace(chosen, **{field: dataclasses.replace(getattr(chosen, field), steps=steps)})
-    run(stage, chosen, Options(folder, seed, minutes, threads, dtype, compiled))
+    run(stage, chosen, Options(folder, seed, minutes, threads, dtype, compiled, run=run_name))
 
 
 @group.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,14 @@ from flashbench.files.atomic import read_json, sha256_file, write_bytes, write_j
 
 ROOT = Path(__file__).parent / "weights"
 FILE = "diffusion_pytorch_model.safetensors"
+ELSEWHERE = "FLASHMOTION_WEIGHTS"  # environment variable: a folder to export to, and to look into before the package's
 
 
 def folder(preset: str, part: str) -> Path:
-    """Folder of one network, such as `nano`, `slow-adapter`."""
+    """Folder of one network, such as `nano`, `slow-adapter`: where $FLASHMOTION_WEIGHTS has it, else the package's."""
+    other = os.environ.get(ELSEWHERE)
+    if other and (Path(other) / preset / part / FILE).exists():
+        return Path(other) / preset / part
     return ROOT / preset / part
 
 
@@ -29,7 +34,7 @@ def export(net: nn.Module, preset: str, part: str, made: dict[str, Any], dtype: 
     Raises:
         InputError: the disk is full or the folder cannot be written to; what was there is kept.
     """
-    target = folder(preset, part)
+    target = Path(os.environ.get(ELSEWHERE) or ROOT) / preset / part
     try:
         with tempfile.TemporaryDirectory() as made_in:
             copy.deepcopy(net).to(dtype).save_pretrained(made_in)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from flashbench.errors import InputError
 from flashbench.files.atomic import read_json
 from flashmotion import weights
 from flashmotion.conditioning import maps_of
-from flashmotion.networks.adapters.controlnet import ControlNetAdapter
+from flashmotion.networks.adapters import ADAPTERS
 from flashmotion.networks.codec import STRIDE, PatchCodec
 from flashmotion.pipeline import FlashMotionPipeline
 from flashmotion.presets import preset
@@ -26,7 +27,7 @@ from flashmotion.training.precision import pick
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table: which generator and adapter, and how they are sampled. few: the preset's few-step list."""
+    """One row of the table: which networks, and how they are sampled. few: the preset's few-step list."""
 
     generator: str
     adapter: str
@@ -35,25 +36,41 @@ class Row:
     guided: bool
     says: str
     preset: str = "nano"
+    kind: str = "controlnet"
 
 
-ROWS: dict[str, Row] = {
-    "slow-50step": Row(
-        "slow-generator", "slow-adapter", 50, False, True, "SlowGenerator + SlowAdapter (stage 1), the teacher"
+# name: generator, adapter, steps, few, guided, what it is
+_TABLE: dict[str, tuple[str, str, int, bool, bool, str]] = {
+    "slow-50step": ("slow-generator", "slow-adapter", 50, False, True, "SlowGenerator + SlowAdapter, the teacher"),
+    "slow-4step": ("slow-generator", "slow-adapter", 4, False, True, "the teacher in 4 steps: failure mode (a)"),
+    "plugged-4step": (
+        "fast-generator", "slow-adapter", 4, True, False, "SlowAdapter on the FastGenerator: failure mode (b)",
     ),
-    "slow-4step": Row(
-        "slow-generator", "slow-adapter", 4, False, True, "the teacher in 4 steps: failure mode (a) of the paper"
+    "slow-tuned-4step": (
+        "slow-generator", "slow-tuned-adapter", 4, True, False, "SlowAdapter trained on at the four times: a control",
     ),
-    "plugged-4step": Row(
-        "fast-generator",
-        "slow-adapter",
-        4,
-        True,
-        False,
-        "SlowAdapter on the FastGenerator, no stage 3: failure mode (b)",
+    "lcm-4step": ("lcm-generator", "lcm-adapter", 4, True, False, "generator and adapter distilled together, LCM"),
+    "dmd-4step": ("dmd-generator", "dmd-adapter", 4, True, False, "generator and adapter distilled together, DMD"),
+    "diffusion-only-4step": (
+        "fast-generator", "diffusion-only-adapter", 4, True, False, "stage 3 without the GAN: failure mode (c)",
     ),
-    "flashmotion-4step": Row("fast-generator", "fast-adapter", 4, True, False, "FastGenerator + FastAdapter (stage 3)"),
-}
+    "gan-only-4step": ("fast-generator", "gan-only-adapter", 4, True, False, "stage 3 without the diffusion loss"),
+    "fixed-lambda-4step": ("fast-generator", "fixed-lambda-adapter", 4, True, False, "stage 3 with lambda = 1"),
+    "flashmotion-4step": ("fast-generator", "fast-adapter", 4, True, False, "FastGenerator + FastAdapter (stage 3)"),
+}  # fmt: skip
+
+
+def _rows() -> dict[str, Row]:
+    """The table for each adapter; the ResNet adapter's rows carry its name: `flashmotion-resnet-4step`."""
+    rows = {name: Row(*fields) for name, fields in _TABLE.items()}
+    for name, (generator, adapter, *rest) in _TABLE.items():
+        row, _, step = name.rpartition("-")
+        other = f"{generator}-resnet" if generator in ("lcm-generator", "dmd-generator") else generator
+        rows[f"{row}-resnet-{step}"] = Row(other, f"{adapter}-resnet", *rest, kind="resnet")  # type: ignore[arg-type]
+    return rows
+
+
+ROWS = _rows()
 
 
 def load_pipeline(name: str) -> FlashMotionPipeline:
@@ -62,7 +79,7 @@ def load_pipeline(name: str) -> FlashMotionPipeline:
     p = preset(row.preset)
     return FlashMotionPipeline(
         weights.load(WanTransformer3DModel, row.preset, row.generator),
-        weights.load(ControlNetAdapter, row.preset, row.adapter),
+        weights.load(ADAPTERS[row.kind], row.preset, row.adapter),
         weights.load(PatchCodec, row.preset, "codec"),
         row.steps,
         p.sample_shift,
@@ -127,17 +144,9 @@ class ZooModel:
         return self.pipeline(case.first_frame, case.prompt, maps_of(case), noise).frames
 
 
-def slow_50step(suite: Suite) -> ZooModel:
-    return ZooModel("slow-50step", suite)
-
-
-def slow_4step(suite: Suite) -> ZooModel:
-    return ZooModel("slow-4step", suite)
-
-
-def plugged_4step(suite: Suite) -> ZooModel:
-    return ZooModel("plugged-4step", suite)
-
-
-def flashmotion_4step(suite: Suite) -> ZooModel:
-    return ZooModel("flashmotion-4step", suite)
+def __getattr__(name: str) -> Callable[[Suite], ZooModel]:
+    """The factory of a row, `zoo.slow_50step` for `slow-50step`: what the entry points in setup.cfg name."""
+    row = name.replace("_", "-")
+    if row not in ROWS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return partial(ZooModel, row)

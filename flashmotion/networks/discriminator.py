@@ -27,8 +27,11 @@ class _Attend(nn.Module):
 class _Branch(nn.Module):
     """One tapped block's query through SS, TC, VC and a feed-forward layer."""
 
-    def __init__(self, dim: int, feature: int, text: int, control: int, heads: int) -> None:
+    def __init__(
+        self, dim: int, feature: int, text: int, control: int, heads: int, attentions: tuple[str, ...]
+    ) -> None:
         super().__init__()
+        self.attentions = attentions
         self.query = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
         self.semantic_text, self.semantic_image = nn.Linear(text, dim), nn.Linear(feature, dim)
         self.ss, self.tc, self.vc = _Attend(dim, dim, heads), _Attend(dim, control, heads), _Attend(dim, feature, heads)
@@ -37,10 +40,13 @@ class _Branch(nn.Module):
 
     def forward(self, features: Tensor, text: Tensor, control: Tensor, first: int) -> Tensor:
         query = self.query.expand(len(features), -1, -1)
-        semantic = torch.cat([query, self.semantic_text(text), self.semantic_image(features[:, :first])], dim=1)
-        query = self.ss(semantic, semantic)[:, :1]  # only the query's row is kept
-        query = self.tc(query, control)
-        query = self.vc(query, features[:, first:])
+        if "SS" in self.attentions:
+            semantic = torch.cat([query, self.semantic_text(text), self.semantic_image(features[:, :first])], dim=1)
+            query = self.ss(semantic, semantic)[:, :1]  # only the query's row is kept
+        if "TC" in self.attentions:
+            query = self.tc(query, control)
+        if "VC" in self.attentions:
+            query = self.vc(query, features[:, first:])
         return query + self.ffn(self.norm(query))
 
 
@@ -49,12 +55,23 @@ class Discriminator(nn.Module):
 
     Args:
         taps: number of tapped blocks; feature: their width; text: width of the prompt's token states; control: channels
-            of the trajectory latents, whose positions are the trajectory tokens.
+            of the trajectory latents, whose positions are the trajectory tokens; attentions: those that are used.
     """
 
-    def __init__(self, taps: int, feature: int, text: int, control: int, dim: int = 128, heads: int = 4) -> None:
+    def __init__(
+        self,
+        taps: int,
+        feature: int,
+        text: int,
+        control: int,
+        dim: int = 128,
+        heads: int = 4,
+        attentions: tuple[str, ...] = ("SS", "TC", "VC"),
+    ) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(_Branch(dim, feature, text, control + 2, heads) for _ in range(taps))
+        if not attentions or not set(attentions) <= {"SS", "TC", "VC"}:
+            raise ValueError(f"attentions are {attentions}; give some of SS, TC, VC")
+        self.branches = nn.ModuleList(_Branch(dim, feature, text, control + 2, heads, attentions) for _ in range(taps))
         self.time = nn.Sequential(nn.Linear(1, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.out = nn.Sequential(
             nn.LayerNorm((taps + 1) * dim), nn.Linear((taps + 1) * dim, dim), nn.SiLU(), nn.Linear(dim, 1)

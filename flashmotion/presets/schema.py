@@ -59,8 +59,20 @@ class Preset:
     critic_updates: int  # stage 2: fake-score updates a generator update
     heads_updates: int  # stage 3: discriminator updates an adapter update
     gan_weight: float  # of L_G beside lambda * L_diffusion
+    adapter: str = "controlnet"  # or "resnet"
+    lambda_form: str | float = "decaying"  # or "rising", or a constant
+    discriminator: tuple[str, ...] = ("SS", "TC", "VC")  # its attentions
 
     @property
     def condition(self) -> str:
         """What the finished adapter is asked with: `masks` where stage 1 never comes to boxes, else `boxes`."""
         return "masks" if self.mask_share >= 1 else "boxes"
+
+    @property
+    def adapter_updates(self) -> int:
+        """How often stage 3 updates the adapter, and so every method that is compared with it."""
+        return self.fast_adapter.steps // self.heads_updates
+
+    def part(self, name: str) -> str:
+        """Name of an exported network that depends on the adapter: `slow-adapter`, `slow-adapter-resnet`."""
+        return name if self.adapter == "controlnet" else f"{name}-{self.adapter}"

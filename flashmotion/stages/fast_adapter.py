@@ -7,32 +7,31 @@ The discriminator is trained at every step, the adapter at every `heads_updates`
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import WanTransformer3DModel
-from torch import Tensor, nn
+from torch import Tensor
 
-from flashmotion import weights
-from flashmotion.networks.adapters.controlnet import ControlNetAdapter
-from flashmotion.networks.codec import PatchCodec, to_latents
+from flashmotion.networks.codec import to_latents
 from flashmotion.networks.discriminator import Discriminator
 from flashmotion.networks.generator import Request, embed, run_blocks
-from flashmotion.presets.schema import Preset
-from flashmotion.sampling import Denoiser, denoiser
+from flashmotion.sampling import Denoiser
 from flashmotion.stages import common
 from flashmotion.stages.fast_generator import student
-from flashmotion.stages.losses import softplus_discriminator, softplus_generator, x0_loss
-from flashmotion.stages.slow_adapter import sample_report
+from flashmotion.stages.losses import softplus_discriminator, softplus_generator
+from flashmotion.stages.realign import Realign
 from flashmotion.training.data import Batch
 from flashmotion.training.precision import autocast
 
 
-def lambda_of(step: int) -> float:
-    """lambda(step) = 1 / (4e-3 step + 0.1): 10 at step 0, 1 at step 225."""
-    return 1 / (4e-3 * step + 0.1)
+def lambda_of(step: int, form: str | float = "decaying") -> float:
+    """Weight of the diffusion term: 1 / (4e-3 step + 0.1), 10 at step 0 and 1 at step 225.
+
+    The PDF can also be read as `rising`, 0.25e-3 step + 0.1; a number is a constant.
+    """
+    if form == "decaying":
+        return 1 / (4e-3 * step + 0.1)
+    return 0.25e-3 * step + 0.1 if form == "rising" else float(form)
 
 
 def taps_of(layers: int) -> tuple[int, ...]:
@@ -40,61 +39,45 @@ def taps_of(layers: int) -> tuple[int, ...]:
     return tuple(sorted({min(layers - 1, round(layers * share)) for share in (0.45, 0.7, 0.97)}))
 
 
-class FastAdapter:
+class FastAdapter(Realign):
     """Trains adapter and discriminator heads; both generators are frozen."""
 
     name = "fast-adapter"
-    averaged = ("adapter",)
 
-    def __init__(
-        self,
-        preset: Preset,
-        codec: PatchCodec,
-        dtype: torch.dtype,
-        test_text: Tensor,
-        clips: int = 6,
-        parts: tuple[nn.Module, nn.Module, nn.Module] | None = None,
-    ) -> None:
-        """parts: slow generator, fast generator, slow adapter; loaded from the shipped weights if None."""
-        self.preset, self.codec, self.dtype = preset, codec, dtype
-        slow, fast, adapter = (
-            parts
-            if parts is not None
-            else (
-                weights.load(WanTransformer3DModel, preset.name, "slow-generator"),
-                weights.load(WanTransformer3DModel, preset.name, "fast-generator"),
-                weights.load(ControlNetAdapter, preset.name, "slow-adapter"),
-            )
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        p = self.preset
+        self.taps = taps_of(p.layers)
+        self.discriminator = Discriminator(
+            len(self.taps), p.heads * p.head_dim, 384, p.channels, attentions=p.discriminator
         )
-        self.slow, self.fast = slow.requires_grad_(False).eval(), fast.requires_grad_(False).eval()
-        self.adapter = copy.deepcopy(adapter).requires_grad_(True)
-        self.taps = taps_of(preset.layers)
-        self.discriminator = Discriminator(len(self.taps), preset.heads * preset.head_dim, 384, preset.channels)
-        self.nets = {"adapter": self.adapter, "discriminator": self.discriminator}
-        self.adapter_optimizers = common.optimizers([self.adapter], preset.fast_adapter, "adapter_")
-        self.discriminator_optimizers = common.optimizers([self.discriminator], preset.fast_adapter, "discriminator_")
-        self.optimizers = {**self.adapter_optimizers, **self.discriminator_optimizers}
-        self.held = common.held_out(preset, codec, test_text, preset.condition, clips)
+        self.nets["discriminator"] = self.discriminator
+        self.discriminator_optimizers = common.optimizers([self.discriminator], p.fast_adapter, "discriminator_")
+        self.optimizers |= self.discriminator_optimizers
 
-    def _logits(self, x: Tensor, t: Tensor, eps: Tensor, text: Tensor, control: Tensor, frames: Tensor) -> Tensor:
+    def scale(self, step: int) -> float:
+        """Weight of L_diffusion."""
+        return lambda_of(step, self.preset.lambda_form)
+
+    def _logits(self, x: Tensor, t: Tensor, eps: Tensor, batch: Batch) -> Tensor:
         """D of clean latents `x`, noised to `t` with `eps`."""
         s = t.view(-1, 1, 1, 1, 1)
         x_t = torch.cat([x[:, :, :1], (1 - s) * x[:, :, 1:] + s * eps], dim=2)
+        text, control = batch.text.float(), to_latents(self.codec, batch.maps)
         with autocast(self.dtype):
-            embedded = embed(self.slow, Request(x_t, t, text, frames))
+            embedded = embed(self.slow, Request(x_t, t, text, batch.frames))
             _, tapped = run_blocks(self.slow, embedded, taps=self.taps)
         return self.discriminator(tapped, text, control, t, embedded.first)
 
-    def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
-        p = self.preset
-        z, control, text = to_latents(self.codec, batch.video), to_latents(self.codec, batch.maps), batch.text.float()
-        model = denoiser(self.fast, text, batch.frames, self.adapter, control)
+    def _fake(self, model: Denoiser, z: Tensor, batch: Batch, rng: torch.Generator, grad: bool) -> Tensor:
         with autocast(self.dtype):
-            fake = student(model, z[:, :, :1], len(batch.frames), p.few_steps, rng, grad=False)
-        t = 0.02 + 0.96 * torch.rand(len(z), generator=rng)
-        eps = torch.randn(z[:, :, 1:].shape, generator=rng)
-        real_logit = self._logits(z, t, eps, text, control, batch.frames)
-        fake_logit = self._logits(fake, t, eps, text, control, batch.frames)
+            return student(model, z[:, :, :1], len(batch.frames), self.preset.few_steps, rng, grad=grad)
+
+    def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+        p, model, z = self.preset, self.denoiser(batch), to_latents(self.codec, batch.video)
+        fake = self._fake(model, z, batch, rng, grad=False)
+        t, eps = _noise(z, rng)
+        real_logit, fake_logit = self._logits(z, t, eps, batch), self._logits(fake, t, eps, batch)
         loss = softplus_discriminator(real_logit, fake_logit)
         out = common.update(
             loss, self.discriminator_optimizers, [self.discriminator], p.fast_adapter.clip, "discriminator"
@@ -102,51 +85,31 @@ class FastAdapter:
         right = torch.cat([real_logit > 0, fake_logit < 0]).float()
         out["accuracy"] = float(right.mean())
         if (step + 1) % p.heads_updates == 0:
-            out |= self._adapter_step(step, model, z, control, text, batch, rng)
+            out |= self._adapter_step(step, model, z, batch, rng)
         return out
 
     def _adapter_step(
-        self, step: int, model: Denoiser, z: Tensor, control: Tensor, text: Tensor, batch: Batch, rng: torch.Generator
+        self, step: int, model: Denoiser, z: Tensor, batch: Batch, rng: torch.Generator
     ) -> dict[str, float]:
-        p = self.preset
-        with autocast(self.dtype):
-            fake = student(model, z[:, :, :1], len(batch.frames), p.few_steps, rng, grad=True)
-        t = 0.02 + 0.96 * torch.rand(len(z), generator=rng)
-        eps = torch.randn(z[:, :, 1:].shape, generator=rng)
+        fake = self._fake(model, z, batch, rng, grad=True)
+        t, eps = _noise(z, rng)
         self.discriminator.requires_grad_(False)
-        adversarial = softplus_generator(self._logits(fake, t, eps, text, control, batch.frames))
+        adversarial = softplus_generator(self._logits(fake, t, eps, batch))
         self.discriminator.requires_grad_(True)
-        listed = torch.tensor(p.few_steps)[torch.randint(len(p.few_steps), (len(z),), generator=rng)]
-        with autocast(self.dtype):
-            x0 = model(common.latents_with_noise(z, listed, rng), listed)
-        diffusion = x0_loss(p, self.codec, x0, z, torch.ones_like(listed), batch.weight)
-        scale = lambda_of(step)
+        diffusion = self.diffusion(model, batch, rng)
+        scale = self.scale(step)
         out = {"adversarial": float(adversarial.detach()), "diffusion": float(diffusion.detach()), "lambda": scale}
         # Health: what each term alone asks of one layer, so that the weight of L_G can be judged.
         probe = self.adapter.outputs[-1].weight
         for name, term in (("adversarial", adversarial), ("diffusion", diffusion)):
             out[f"pull_{name}"] = float(torch.autograd.grad(term, probe, retain_graph=True)[0].norm())
-        out |= common.update(
-            p.gan_weight * adversarial + scale * diffusion,
-            self.adapter_optimizers,
-            [self.adapter],
-            p.fast_adapter.clip,
-            "adapter",
-        )
-        return out
-
-    @torch.no_grad()
-    def validate(self, averages: Mapping[str, nn.Module], folder: Path, step: int) -> dict[str, float]:
-        return sample_report(
-            self.preset,
-            self.codec,
-            self.dtype,
-            self.fast,
-            averages["adapter"],
-            self.held,
-            folder / f"sheet-{step:06d}.png",
+        loss = self.preset.gan_weight * adversarial + scale * diffusion
+        return out | common.update(
+            loss, self.adapter_optimizers, [self.adapter], self.preset.fast_adapter.clip, "adapter"
         )
 
-    def products(self, averages: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
-        """Shipped parts by name."""
-        return {"fast-adapter": averages["adapter"]}
+
+def _noise(z: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Times `[B]` in 0.02..0.98 and noise for all latent frames but the first: what the discriminator sees through."""
+    t = 0.02 + 0.96 * torch.rand(len(z), generator=rng)
+    return t, torch.randn(z[:, :, 1:].shape, generator=rng)

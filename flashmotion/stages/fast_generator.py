@@ -22,7 +22,7 @@ from flashmotion.presets.schema import Preset
 from flashmotion.sampling import Denoiser, denoiser, guided, start
 from flashmotion.stages import common
 from flashmotion.stages.losses import x0_loss
-from flashmotion.stages.slow_adapter import sample_report
+from flashmotion.stages.report import sample_report
 from flashmotion.training.data import Batch
 from flashmotion.training.precision import autocast
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import sys
 import time
@@ -16,11 +17,26 @@ from flashbench.files.atomic import folder_lock, remove_leftovers
 from flashmotion import weights
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.networks.generator import BLOCKS
-from flashmotion.presets.schema import Preset
+from flashmotion.presets import PRESETS
+from flashmotion.presets.schema import Preset, Schedule
 from flashmotion.training import data, precision
 from flashmotion.training.trainer import Trainer
 
-STAGES = ("codec", "base", "slow-adapter", "fast-generator", "fast-adapter")
+# Stage -> module, class and the field of the preset that holds its schedule; data are numbered by `DATA`.
+STAGES = {
+    "codec": ("codec", "", ""),
+    "base": ("base", "Base", "base"),
+    "slow-adapter": ("slow_adapter", "SlowAdapter", "slow_adapter"),
+    "fast-generator": ("fast_generator", "FastGenerator", "fast_generator"),
+    "fast-adapter": ("fast_adapter", "FastAdapter", "fast_adapter"),
+    "gan-only": ("gan_only", "GanOnly", "fast_adapter"),
+    "fixed-lambda": ("fixed_lambda", "FixedLambda", "fast_adapter"),
+    "dmd": ("dmd", "Dmd", "fast_adapter"),
+    "diffusion-only": ("diffusion_only", "DiffusionOnly", ""),
+    "slow-tuned": ("slow_tuned", "SlowTuned", ""),
+    "lcm": ("lcm", "Lcm", ""),
+}
+DATA = {"base": 1000, "slow-adapter": 2000, "fast-generator": 3000}  # all that is compared with stage 3 sees 4000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,10 +50,21 @@ class Options:
     dtype: str = "auto"
     compile: bool = False
     workers: int = 1
+    run: str | None = None  # name of the folder of checkpoints and logs, instead of the stage's
+
+
+def schedule_of(preset: Preset, stage: str) -> Schedule:
+    """How long a stage trains. Methods that update the adapter at every step make as many updates as stage 3."""
+    field = STAGES[stage][2]
+    if field:
+        return getattr(preset, field)
+    return dataclasses.replace(preset.fast_adapter, steps=preset.adapter_updates)
 
 
 def train(stage: str, preset: Preset, options: Options) -> None:
     """Trains one stage, resuming where it was, and exports its average to the shipped weights."""
+    if stage not in STAGES:
+        raise InputError("STAGE", f"unknown stage {stage!r}", f"choose one of {', '.join(STAGES)}")
     if options.threads:
         torch.set_num_threads(options.threads)
     if stage == "codec":
@@ -57,8 +84,9 @@ def train(stage: str, preset: Preset, options: Options) -> None:
     text = data.text_states(preset, cache)
     test_text = data.text_states(preset, cache, "test", 16)
     made = _stage(stage, preset, codec, dtype, test_text)
-    schedule = getattr(preset, stage.replace("-", "_"))
-    folder = options.folder / preset.name / stage
+    schedule = schedule_of(preset, stage)
+    alone = stage in ("base", "fast-generator")  # no adapter is involved
+    folder = options.folder / preset.name / (options.run or (stage if alone else preset.part(stage)))
     config = {
         "stage": stage,
         "seed": options.seed,
@@ -72,12 +100,12 @@ def train(stage: str, preset: Preset, options: Options) -> None:
         share = {"base": 1.0, "slow-adapter": preset.mask_share}.get(stage, float(preset.condition == "masks"))
         boxes_from = int(schedule.steps * share)
         scenes = data.Scenes(
-            preset, text, schedule.batch, options.seed + 1000 * STAGES.index(stage), boxes_from, trainer.done
+            preset, text, schedule.batch, options.seed + DATA.get(stage, 4000), boxes_from, trainer.done
         )
         complete = trainer.run(data.loader(scenes, options.workers), options.minutes)
         for part, net in made.products(trainer.averages).items():
             note = {
-                "command": f"flashmotion train {stage} --preset {preset.name} --seed {options.seed}",
+                "command": _command(stage, preset, options),
                 "steps": trainer.done,
                 "of": schedule.steps,
                 "seconds": round(trainer.seconds),
@@ -92,23 +120,21 @@ def train(stage: str, preset: Preset, options: Options) -> None:
 
 
 def _stage(stage: str, preset: Preset, codec: PatchCodec, dtype: torch.dtype, test_text: torch.Tensor) -> Any:
-    if stage == "base":
-        from flashmotion.stages.base import Base
+    module, name, _ = STAGES[stage]
+    return getattr(importlib.import_module(f"flashmotion.stages.{module}"), name)(preset, codec, dtype, test_text)
 
-        return Base(preset, codec, dtype, test_text)
-    if stage == "slow-adapter":
-        from flashmotion.stages.slow_adapter import SlowAdapter
 
-        return SlowAdapter(preset, codec, dtype, test_text)
-    if stage == "fast-generator":
-        from flashmotion.stages.fast_generator import FastGenerator
-
-        return FastGenerator(preset, codec, dtype, test_text)
-    if stage == "fast-adapter":
-        from flashmotion.stages.fast_adapter import FastAdapter
-
-        return FastAdapter(preset, codec, dtype, test_text)
-    raise InputError("STAGE", f"unknown stage {stage!r}", f"choose one of {', '.join(STAGES)}")
+def _command(stage: str, preset: Preset, options: Options) -> str:
+    """The command that makes this again, with what differs from the named preset."""
+    words = [f"flashmotion train {stage} --preset {preset.name} --seed {options.seed}"]
+    named = PRESETS.get(preset.name, preset)
+    for field in dataclasses.fields(Preset):
+        value, usual = getattr(preset, field.name), getattr(named, field.name)
+        if value != usual and field.name == "adapter":
+            words.append(f"--adapter {value}")
+        elif value != usual and not isinstance(value, Schedule):
+            words.append(f"--set {field.name}={json.dumps(value, separators=(',', ':'))}")
+    return " ".join(words)
 
 
 def _last_validation(folder: Path) -> dict[str, float]:

@@ -43,6 +43,11 @@ def asked(tmp_path: Path) -> dict[str, Path]:
 BAD_TRAINING = {
     "stage": (["train", "no-such-stage"], ["STAGE", "no-such-stage", "slow-adapter"]),
     "preset": (["train", "base", "--preset", "giant"], ["--preset", "giant", "nano"]),
+    "field": (["train", "base", "--set", "gan_wait=1"], ["--set", "gan_wait", "gan_weight"]),
+    "not json": (["train", "base", "--set", "adapter=resnet"], ["--set", "FIELD=JSON"]),
+    "another kind": (["train", "base", "--set", 'guidance="much"'], ["--set", "guidance", "same kind"]),
+    "a schedule": (["train", "base", "--set", "base=1"], ["--set", "base", "unknown field"]),
+    "steps": (["train", "lcm", "--steps", "3"], ["--steps", "as many updates as stage 3"]),
 }
 
 

@@ -118,3 +118,23 @@ def test_shipped_weights_are_small_and_whole() -> None:
         assert manifest["command"].startswith("flashmotion train ") and manifest["validation"]
         assert manifest["sha256"] == sha256_file(path.parent / weights.FILE)
         assert manifest["config_sha256"] == sha256_file(path.parent / "config.json")
+
+
+def test_another_folder_comes_first(
+    part: Path,
+    generator: WanTransformer3DModel,
+    make_generator: Callable[..., WanTransformer3DModel],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """$FLASHMOTION_WEIGHTS takes exports and is looked into first; what it lacks is the package's."""
+    elsewhere = tmp_path / "elsewhere"
+    monkeypatch.setenv(weights.ELSEWHERE, str(elsewhere))
+    assert weights.folder("toy", "slow-generator") == part
+    other = make_generator(seed=9)
+    made = weights.export(other, "toy", "slow-generator", {}, torch.float32)
+    assert made == weights.folder("toy", "slow-generator") == elsewhere / "toy" / "slow-generator"
+    again = weights.load(WanTransformer3DModel, "toy", "slow-generator")
+    assert all(torch.equal(v, again.state_dict()[k]) for k, v in other.state_dict().items())
+    monkeypatch.delenv(weights.ELSEWHERE)
+    assert weights.folder("toy", "slow-generator") == part

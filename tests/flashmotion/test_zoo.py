@@ -86,6 +86,20 @@ def test_rows_are_those_of_the_paper() -> None:
     assert all(r.steps == len(NANO.few_steps) for r in ROWS.values() if r.few)
 
 
+def test_every_row_comes_with_each_adapter() -> None:
+    resnet = {n for n, r in ROWS.items() if r.kind == "resnet"}
+    assert {n.replace("-resnet-", "-") for n in resnet} == set(ROWS) - resnet and len(resnet) == len(ROWS) // 2
+    for name in resnet:
+        ours, other = ROWS[name], ROWS[name.replace("-resnet-", "-")]
+        assert ours.adapter == f"{other.adapter}-resnet" and ours.generator.removesuffix("-resnet") == other.generator
+        assert (ours.steps, ours.few, ours.guided, ours.says) == (other.steps, other.few, other.guided, other.says)
+
+
+def test_an_unknown_factory() -> None:
+    with pytest.raises(AttributeError, match="no_such_row"):
+        _ = zoo.no_such_row
+
+
 def test_the_pipeline_of_a_row(stocked: Path, toy: object) -> None:
     slow, few = load_pipeline("toy-slow"), load_pipeline("toy-few")
     assert (slow.config.steps, slow.config.few_steps, slow.config.guidance) == (3, None, NANO.guidance)

@@ -53,6 +53,8 @@ def stage(build: Callable[..., FastAdapter]) -> FastAdapter:
 def test_lambda() -> None:
     assert lambda_of(0) == pytest.approx(10) and lambda_of(225) == pytest.approx(1)
     assert lambda_of(500) == pytest.approx(0.476, abs=1e-3) and lambda_of(1000) == pytest.approx(0.2439, abs=1e-4)
+    assert lambda_of(0, "rising") == pytest.approx(0.1) and lambda_of(1000, "rising") == pytest.approx(0.35)
+    assert lambda_of(7, 0.93) == 0.93
     values = [lambda_of(k) for k in range(1000)]
     assert values == sorted(values, reverse=True)
     assert sum(values) / 1000 == pytest.approx(math.log(41) / 4, abs=0.01)  # the mean that the text gives
@@ -131,7 +133,7 @@ def test_the_adversarial_gradient_reaches_the_adapter_alone(stage: FastAdapter, 
     fake = student(model, z[:, :, :1], len(batch.frames), stage.preset.few_steps, rng(), grad=True)
     eps = torch.randn(z[:, :, 1:].shape, generator=rng())
     stage.discriminator.requires_grad_(False)
-    logits = stage._logits(fake, torch.tensor([0.5, 0.2]), eps, states, control, batch.frames)
+    logits = stage._logits(fake, torch.tensor([0.5, 0.2]), eps, batch)
     softplus_generator(logits).backward()
     assert sum(float(p.grad.abs().sum()) for p in stage.adapter.parameters() if p.grad is not None) > 0
     for net in (stage.fast, stage.slow, stage.discriminator):

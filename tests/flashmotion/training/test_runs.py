@@ -61,6 +61,62 @@ def test_the_stages_in_turn(tiny: Preset, tmp_path: Path, capsys: pytest.Capture
         assert f"{stage}: float32 on 1 threads" in capsys.readouterr().err
 
 
+COMPARED = {
+    "gan-only": {"gan-only-adapter"}, "fixed-lambda": {"fixed-lambda-adapter"}, "dmd": {"dmd-generator", "dmd-adapter"},
+    "diffusion-only": {"diffusion-only-adapter"}, "slow-tuned": {"slow-tuned-adapter"},
+    "lcm": {"lcm-generator", "lcm-adapter"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("adapter", ["controlnet", "resnet"])
+def test_what_the_stages_are_compared_with(
+    tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str
+) -> None:
+    """Each with as many adapter updates as stage 3, exported to a folder of its own."""
+    preset = dataclasses.replace(tiny, adapter=adapter, heads_updates=2)
+    for stage in CHAIN:
+        train(stage, preset, options(tmp_path))
+    end = "" if adapter == "controlnet" else "-resnet"
+    assert set(CHAIN) | set(COMPARED) | {"codec"} == set(runs.STAGES)
+    monkeypatch.setenv(weights.ELSEWHERE, str(tmp_path / "elsewhere"))
+    for stage, parts in COMPARED.items():
+        train(stage, preset, options(tmp_path))
+        updates = {"gan-only": 2, "fixed-lambda": 2, "dmd": 2}.get(stage, 1)  # of two steps, every second updates
+        for part in parts:
+            made = manifest(part + end)
+            assert made["steps"] == made["of"] == updates
+            assert made["command"] == f"flashmotion train {stage} --preset toy --seed 0" + (
+                " --adapter resnet" if end else ""
+            )
+            assert (tmp_path / "elsewhere" / "toy" / (part + end) / weights.FILE).exists()
+            assert not (weights.ROOT / "toy" / (part + end)).exists()
+        assert (tmp_path / "toy" / (stage + end) / "checkpoint.pt").exists()
+
+
+def test_the_data_of_stage_3_and_of_what_it_is_compared_with_are_the_same(
+    tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stage in CHAIN:
+        train(stage, tiny, options(tmp_path))
+    seeds = {}
+    scenes = data.Scenes
+
+    def seen(preset: Preset, text: Tensor, batch: int, seed: int, *more: object) -> data.Scenes:
+        seeds[len(seeds)] = seed
+        return scenes(preset, text, batch, seed, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(data, "Scenes", seen)
+    for stage in ("fast-adapter", *COMPARED):
+        train(stage, tiny, options(tmp_path, run=f"again-{stage}"))
+    assert len(set(seeds.values())) == 1 and len(seeds) == 7
+
+
+def test_the_command_says_what_differs_from_the_preset(tiny: Preset, tmp_path: Path) -> None:
+    train("base", dataclasses.replace(tiny, text_dropout=0.2, few_steps=(1.0, 0.5)), options(tmp_path, seed=3))
+    command = "flashmotion train base --preset toy --seed 3 --set text_dropout=0.2 --set few_steps=[1.0,0.5]"
+    assert manifest("slow-generator")["command"] == command
+
+
 def test_a_stage_that_comes_too_early_names_what_is_missing(tiny: Preset, tmp_path: Path) -> None:
     for stage in ("slow-adapter", "fast-generator", "fast-adapter"):
         with pytest.raises(InputError, match="slow-generator: weights are missing"):
@@ -143,9 +199,9 @@ def test_the_codec_is_fitted_and_measured(tiny: Preset, tmp_path: Path, monkeypa
     assert weights.load(PatchCodec, "toy", "codec").config.patch == 4
 
 
-def test_unknown_stage(tiny: Preset, tmp_path: Path, codec: PatchCodec) -> None:
-    with pytest.raises(InputError, match="unknown stage 'lcm'; choose one of codec, base"):
-        runs._stage("lcm", tiny, codec, torch.float32, torch.zeros(3, 6, 384))
+def test_unknown_stage(tiny: Preset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown stage 'gan'; choose one of codec, base"):
+        train("gan", tiny, options(tmp_path))
 
 
 def test_schedules_of_the_preset_are_sane() -> None:

@@ -22,8 +22,10 @@ from flashmotion.networks.adapters.hint import Hint
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.presets.schema import Preset, Schedule
 from flashmotion.stages.base import Base
+from flashmotion.stages.dmd import Dmd
 from flashmotion.stages.fast_adapter import FastAdapter
 from flashmotion.stages.fast_generator import FastGenerator
+from flashmotion.stages.lcm import Lcm
 from flashmotion.stages.slow_adapter import SlowAdapter
 from flashmotion.training import trainer as module
 from flashmotion.training.data import Scenes
@@ -234,7 +236,7 @@ def test_killed_again_and_again(tmp_path: Path, undisturbed: Trainer) -> None:
     assert_same_run(again, undisturbed)
 
 
-STAGES = ("base", "slow_adapter", "fast_generator", "fast_adapter")
+STAGES = ("base", "slow_adapter", "fast_generator", "fast_adapter", "lcm", "dmd")
 
 
 @pytest.fixture
@@ -258,6 +260,8 @@ def build(
             stage = SlowAdapter(*common, clips=2, parts=(generator, Hint(toy.channels, toy.heads * toy.head_dim)))
         elif name == "fast_generator":
             stage = FastGenerator(*common, clips=2, slow=generator)
+        elif name in ("lcm", "dmd"):
+            stage = {"lcm": Lcm, "dmd": Dmd}[name](*common, clips=2, parts=(generator, adapter))
         else:
             stage = FastAdapter(*common, clips=2, parts=(generator, make_generator(seed=2), adapter))
         stage.validate = lambda averages, folder, step: {"step_again": float(step)}
@@ -271,7 +275,7 @@ def test_the_real_stages_resume_exactly(
     name: str, toy: Preset, text: Tensor, build: Callable[[str], Any], tmp_path: Path
 ) -> None:
     """Nets, averages, both optimizers, data and noise; the fork keeps the exact arithmetic of this process."""
-    schedule = getattr(toy, name)
+    schedule = getattr(toy, name, toy.fast_adapter)
 
     def make(folder: str, stage: Any) -> Trainer:
         return Trainer(stage, schedule, tmp_path / folder, 3, {"stage": name}, save_every=2, validate_every=4)
@@ -291,8 +295,9 @@ def test_the_real_stages_resume_exactly(
     again = make("run", build(name))
     assert again.done == 2 and again.run(batches(2))
     assert_same_run(again, undisturbed)
-    if name.startswith("fast"):
-        assert len(again.stage.optimizers) >= 2 and len(again.stage.nets) == 2
+    nets = {"fast_generator": 2, "fast_adapter": 2, "lcm": 2, "dmd": 4}
+    if name in nets:
+        assert len(again.stage.optimizers) >= 1 + (name != "lcm") and len(again.stage.nets) == nets[name]
 
 
 def test_rates() -> None:
