@@ -31,6 +31,7 @@ def group() -> None:
 @click.option("--compile", "compiled", is_flag=True, help="Compile the blocks (needs a C++ compiler).")
 @click.option("--adapter", default="controlnet", show_default=True, type=click.Choice(["controlnet", "resnet"]))
 @click.option("--set", "changes", multiple=True, metavar="FIELD=JSON", help="A field of the preset, for an experiment.")
+@click.option("--report-to", default="none", show_default=True, type=click.Choice(["tensorboard", "none"]))
 @click.option("--run", "run_name", help="Name of this run's folder of checkpoints and logs, instead of the stage's.")
 def train(
     stage: str,
@@ -44,6 +45,7 @@ def train(
     compiled: bool,
     adapter: str,
     changes: tuple[str, ...],
+    report_to: str,
     run_name: str | None,
 ) -> None:
     """Train STAGE and export what it makes.
@@ -65,7 +67,7 @@ def train(
         if not field:
             raise InputError("--steps", f"{stage} makes as many updates as stage 3", "leave --steps out")
         chosen = dataclasses.replace(chosen, **{field: dataclasses.replace(getattr(chosen, field), steps=steps)})
-    run(stage, chosen, Options(folder, seed, minutes, threads, dtype, compiled, run=run_name))
+    run(stage, chosen, Options(folder, seed, minutes, threads, dtype, compiled, report_to=report_to, run=run_name))
 
 
 @group.command()
@@ -102,7 +104,9 @@ def sample(image: Path, prompt: str, boxes: Path, model: str, seed: int, output:
 
 
 def main() -> None:
-    """Entry point: bad input is one line and exit code 2."""
+    """Entry point: bad input is one line and exit code 2, a collapsed training run one line and 3."""
+    from flashmotion.training.watch import Collapse
+
     try:
         group(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -113,6 +117,9 @@ def main() -> None:
     except InputError as error:
         print(f"flashmotion: {error}", file=sys.stderr)
         sys.exit(2)
+    except Collapse as error:
+        print(f"flashmotion: {error}", file=sys.stderr)
+        sys.exit(3)
     except (KeyboardInterrupt, click.Abort):
         print("flashmotion: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)

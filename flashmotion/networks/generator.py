@@ -110,6 +110,7 @@ class Blocks:
         self.run = run_block
 
     def compile(self) -> None:
+        torch._functorch.config.donated_buffer = False  # stage 3 goes backward through one graph several times
         self.run = torch.compile(run_block, dynamic=False)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from flashmotion.networks.codec import to_latents
 from flashmotion.stages import common
 from flashmotion.stages.fast_generator import dmd_loss, score_times, student
+from flashmotion.stages.health import LIMITS, health
 from flashmotion.stages.joint import Joint, copy_of
 from flashmotion.stages.losses import x0_loss
 from flashmotion.training.data import Batch
@@ -24,6 +25,7 @@ class Dmd(Joint):
     """Trains student and fake score; the slow pair is the frozen real score."""
 
     name = "dmd"
+    limits = LIMITS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -62,5 +64,5 @@ class Dmd(Joint):
             dmd_loss(x, x_real, x_fake), self.student_optimizers, list(self.student), p.fast_adapter.clip, "dmd"
         )
         out["score_gap"] = float((x_fake - x_real)[:, :, 1:].abs().mean())
-        out["power"] = float(x.detach()[:, :, 1:].square().mean())
+        out |= health(self.codec, x.detach(), to_latents(self.codec, batch.video))
         return out

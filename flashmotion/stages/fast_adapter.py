@@ -18,6 +18,7 @@ from flashmotion.networks.generator import Request, embed, run_blocks
 from flashmotion.sampling import Denoiser
 from flashmotion.stages import common
 from flashmotion.stages.fast_generator import student
+from flashmotion.stages.health import LIMITS, accuracy_by_noise, health
 from flashmotion.stages.losses import softplus_discriminator, softplus_generator
 from flashmotion.stages.realign import Realign
 from flashmotion.training.data import Batch
@@ -43,6 +44,7 @@ class FastAdapter(Realign):
     """Trains adapter and discriminator heads; both generators are frozen."""
 
     name = "fast-adapter"
+    limits = LIMITS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -82,8 +84,7 @@ class FastAdapter(Realign):
         out = common.update(
             loss, self.discriminator_optimizers, [self.discriminator], p.fast_adapter.clip, "discriminator"
         )
-        right = torch.cat([real_logit > 0, fake_logit < 0]).float()
-        out["accuracy"] = float(right.mean())
+        out |= accuracy_by_noise(real_logit, fake_logit, t)
         if (step + 1) % p.heads_updates == 0:
             out |= self._adapter_step(step, model, z, batch, rng)
         return out
@@ -98,7 +99,8 @@ class FastAdapter(Realign):
         self.discriminator.requires_grad_(True)
         diffusion = self.diffusion(model, batch, rng)
         scale = self.scale(step)
-        out = {"adversarial": float(adversarial.detach()), "diffusion": float(diffusion.detach()), "lambda": scale}
+        out = health(self.codec, fake.detach(), z)
+        out |= {"adversarial": float(adversarial.detach()), "diffusion": float(diffusion.detach()), "lambda": scale}
         # Health: what each term alone asks of one layer, so that the weight of L_G can be judged.
         probe = self.adapter.outputs[-1].weight
         for name, term in (("adversarial", adversarial), ("diffusion", diffusion)):

@@ -21,6 +21,7 @@ from flashmotion.networks.generator import Request, predict_x0
 from flashmotion.presets.schema import Preset
 from flashmotion.sampling import Denoiser, denoiser, guided, start
 from flashmotion.stages import common
+from flashmotion.stages.health import LIMITS, health
 from flashmotion.stages.losses import x0_loss
 from flashmotion.stages.report import sample_report
 from flashmotion.training.data import Batch
@@ -63,6 +64,7 @@ class FastGenerator:
     """Trains generator and fake score; the slow generator is the frozen real score."""
 
     name = "fast-generator"
+    limits = LIMITS
     averaged = ("generator",)
 
     def __init__(
@@ -88,28 +90,28 @@ class FastGenerator:
 
     def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         p = self.preset
-        first, text = to_latents(self.codec, batch.video)[:, :, :1], batch.text.float()
+        z, text = to_latents(self.codec, batch.video), batch.text.float()
         weight = torch.ones_like(batch.weight)
         out: dict[str, float] = {}
         with autocast(self.dtype):
             model = denoiser(self.generator, text, batch.frames)
-            x = student(model, first, len(batch.frames), p.few_steps, rng, grad=False)
+            x = student(model, z[:, :, :1], len(batch.frames), p.few_steps, rng, grad=False)
             t = score_times(len(x), p.train_shift, rng)
             request = Request(common.latents_with_noise(x, t, rng), t, text, batch.frames)
             x_fake = predict_x0(self.fake, request)
         loss = x0_loss(p, self.codec, x_fake, x, t, weight)
         out |= common.update(loss, self.fake_optimizers, [self.fake], p.fast_generator.clip, "critic")
         if (step + 1) % p.critic_updates == 0:
-            out |= self._generator_step(model, first, text, batch, rng)
+            out |= self._generator_step(model, z, text, batch, rng)
         return out
 
     def _generator_step(
-        self, model: Denoiser, first: Tensor, text: Tensor, batch: Batch, rng: torch.Generator
+        self, model: Denoiser, z: Tensor, text: Tensor, batch: Batch, rng: torch.Generator
     ) -> dict[str, float]:
         p = self.preset
         empty = self.empty.expand(len(text), -1, -1)
         with autocast(self.dtype):
-            x = student(model, first, len(batch.frames), p.few_steps, rng, grad=True)
+            x = student(model, z[:, :, :1], len(batch.frames), p.few_steps, rng, grad=True)
             with torch.no_grad():
                 t = score_times(len(x), p.train_shift, rng)
                 x_t = common.latents_with_noise(x.detach(), t, rng)
@@ -120,11 +122,9 @@ class FastGenerator:
         out = common.update(
             dmd_loss(x, x_real, x_fake), self.generator_optimizers, [self.generator], p.fast_generator.clip, "dmd"
         )
-        # Health: the distance of the scores, how contrasty the output is, how much of it copies the first frame.
         out["score_gap"] = float((x_fake - x_real)[:, :, 1:].abs().mean())
         out["real_gap"] = float((x.detach() - x_real)[:, :, 1:].abs().mean())
-        out["power"] = float(x.detach()[:, :, 1:].square().mean())
-        out["change"] = float((x.detach()[:, :, 1:] - first).abs().mean())
+        out |= health(self.codec, x.detach(), z)
         return out
 
     @torch.no_grad()

@@ -50,6 +50,7 @@ class Options:
     dtype: str = "auto"
     compile: bool = False
     workers: int = 1
+    report_to: str = "none"  # or "tensorboard"
     run: str | None = None  # name of the folder of checkpoints and logs, instead of the stage's
 
 
@@ -96,7 +97,10 @@ def train(stage: str, preset: Preset, options: Options) -> None:
     }
     with folder_lock(folder):
         remove_leftovers(folder)
-        trainer = Trainer(made, schedule, folder, options.seed, config, validate_every=max(schedule.steps // 3, 1))
+        every = max(schedule.steps // 3, 1)
+        trainer = Trainer(
+            made, schedule, folder, options.seed, config, validate_every=every, report_to=options.report_to
+        )
         share = {"base": 1.0, "slow-adapter": preset.mask_share}.get(stage, float(preset.condition == "masks"))
         boxes_from = int(schedule.steps * share)
         scenes = data.Scenes(

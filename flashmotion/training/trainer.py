@@ -21,6 +21,7 @@ from torch import nn
 from flashbench.errors import InputError
 from flashbench.files.atomic import replacing, write_bytes, write_error, write_json
 from flashmotion.presets.schema import Schedule
+from flashmotion.training.watch import Collapse, Watch
 
 
 class Stage(Protocol):
@@ -62,6 +63,7 @@ class Trainer:
         config: dict[str, Any],
         save_every: int = 200,
         validate_every: int = 500,
+        report_to: str = "none",
     ) -> None:
         self.stage, self.schedule, self.folder, self.seed, self.config = stage, schedule, folder, seed, config
         self.save_every, self.validate_every = save_every, validate_every
@@ -72,6 +74,8 @@ class Trainer:
         self.averages = {k: copy.deepcopy(stage.nets[k]).requires_grad_(False).eval() for k in stage.averaged}
         folder.mkdir(parents=True, exist_ok=True)
         self._resume()
+        self.watch = Watch(getattr(stage, "limits", {}), folder / "log.csv")
+        self.board = _board(folder, self.done) if report_to == "tensorboard" else None
 
     @property
     def checkpoint(self) -> Path:
@@ -147,6 +151,9 @@ class Trainer:
             self.seconds += now - last
             last = now
             self._log(losses)
+            wrong = self.watch.check(losses)
+            if wrong is not None:
+                raise Collapse(f"{self.folder}: collapsed at step {self.done}: {wrong}; the last checkpoint is kept")
             over = minutes is not None and now - started > 60 * minutes
             if self.done % self.save_every == 0 or over or self.done == self.schedule.steps:
                 self.save()
@@ -164,6 +171,9 @@ class Trainer:
         bad = [k for k, v in losses.items() if v != v]
         if bad:
             raise InputError(self.folder, f"{bad[0]} is NaN at step {self.done}", "resume with a lower learning rate")
+        if self.board is not None:
+            for k, v in losses.items():
+                self.board.add_scalar(k, v, self.done)
         _append(self.folder / "log.csv", {"step": self.done, "seconds": round(self.seconds, 2), **losses})
         if self.done % 20 == 0:
             left = self.seconds / self.done * (self.schedule.steps - self.done)
@@ -176,6 +186,10 @@ class Trainer:
 
     def _validate(self) -> None:
         values = self.stage.validate(self.averages, self.folder, self.done)
+        if self.board is not None:
+            for k, v in values.items():
+                self.board.add_scalar(f"validation/{k}", v, self.done)
+            self.board.flush()
         _append(self.folder / "validation.csv", {"step": self.done, "seconds": round(self.seconds, 2), **values})
         print(
             f"{self.stage.name} {self.done} validation  " + json.dumps({k: round(v, 4) for k, v in values.items()}),
@@ -183,6 +197,15 @@ class Trainer:
             flush=True,
         )
         curve(self.folder)
+
+
+def _board(folder: Path, done: int) -> Any:
+    """A TensorBoard writer that goes on after step `done`."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise InputError("--report-to", "tensorboard is not installed", "pip install tensorboard") from error
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
 
 
 def _append(path: Path, row: dict[str, float]) -> None:

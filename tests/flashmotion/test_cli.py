@@ -15,6 +15,7 @@ from flashbench.errors import InputError
 from flashbench.files.video import read_video, write_png
 from flashmotion import cli
 from flashmotion.presets.nano import NANO
+from flashmotion.training.watch import Collapse
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *args: object) -> int:
@@ -58,6 +59,17 @@ def test_bad_training(what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1 and err.startswith("flashmotion: ")
     assert all(w in err for w in words)
+
+
+def test_a_collapsed_run_is_one_line_and_exit_code_3(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def collapse(*args: object) -> None:
+        raise Collapse("run: collapsed at step 60: motion is 0.01")
+
+    monkeypatch.setattr("flashmotion.training.runs.train", collapse)
+    assert call(monkeypatch, "train", "fast-adapter") == 3
+    assert capsys.readouterr().err == "flashmotion: run: collapsed at step 60: motion is 0.01\n"
 
 
 def test_training_is_told_what_was_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

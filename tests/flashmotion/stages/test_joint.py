@@ -39,7 +39,8 @@ def build(toy: Preset, codec: PatchCodec, text: Tensor, triple: tuple[nn.Module,
 
 def test_losses_by_name(build: Build, batch: Batch) -> None:
     assert set(build(Lcm).step(0, batch, rng())) == {"consistency", "consistency_gradient"}
-    critic, dmd = {"critic", "critic_gradient"}, {"dmd", "dmd_gradient", "score_gap", "power"}
+    critic = {"critic", "critic_gradient"}
+    dmd = {"dmd", "dmd_gradient", "score_gap", "motion", "copies", "saturation"}
     stage = build(Dmd)
     assert [set(stage.step(k, batch, rng(k))) for k in range(4)] == [critic, critic | dmd] * 2
 

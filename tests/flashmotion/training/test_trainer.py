@@ -28,6 +28,7 @@ from flashmotion.stages.fast_generator import FastGenerator
 from flashmotion.stages.lcm import Lcm
 from flashmotion.stages.slow_adapter import SlowAdapter
 from flashmotion.training import trainer as module
+from flashmotion.training import watch
 from flashmotion.training.data import Scenes
 from flashmotion.training.trainer import Trainer, curve, rate
 
@@ -491,3 +492,37 @@ def test_a_full_disk_keeps_the_last_checkpoint(half: Path) -> None:
     assert (half / "checkpoint.pt").read_bytes() == before
     assert "checkpoint.pt: cannot be written: the disk is full" in told.read_text()
     assert not list(half.glob("*.tmp"))
+
+
+def test_a_collapsed_run_is_stopped_and_keeps_its_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "WINDOW", 3)
+    stage = Toy()
+    stage.limits = {"loss_a": (-2.0, -1.0)}  # type: ignore[attr-defined]
+    trainer = toy_trainer(tmp_path, stage, save_every=2)
+    with pytest.raises(watch.Collapse, match=r"collapsed at step 3: loss_a is .* over the last 3 values"):
+        trainer.run(toy_batches())
+    assert toy_trainer(tmp_path).done == 2
+
+
+def test_tensorboard_is_told_what_the_log_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, int]] = []
+
+    class Board:
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            told.append((name, step))
+
+        def flush(self) -> None:
+            pass
+
+    monkeypatch.setattr(module, "_board", lambda folder, done: Board())
+    toy_trainer(tmp_path, report_to="tensorboard").run(toy_batches())
+    assert [s for n, s in told if n == "loss_a"] == list(range(1, 13))
+    assert [s for n, s in told if n == "validation/norm"] == [6, 12]
+
+
+def test_tensorboard_writes_its_files(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    toy_trainer(tmp_path, report_to="tensorboard").run(toy_batches())
+    assert list((tmp_path / "tensorboard").glob("events*"))
