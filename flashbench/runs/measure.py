@@ -71,7 +71,7 @@ class Measurer:
             path = folder / extractor.name / f"{key}.npz"
             other = known / extractor.name / path.name if known else path
             if not path.is_file() and other.is_file():
-                write_npz(path, **_read(other, key), key=np.array(key))
+                write_npz(path, **_read(other, key))
             elif not path.is_file():
                 write_npz(path, **extractor.measure(video, self.case, self.reference), key=np.array(key))
             found[extractor.name] = _read(path, key)
@@ -80,7 +80,7 @@ class Measurer:
 
 def _read(path: Path, key: str) -> dict[str, npt.NDArray[Any]]:
     arrays = read_npz(path)
-    if str(arrays.pop("key", "")) != key:
+    if str(arrays.get("key", "")) != key:
         raise InputError(path, "field key: it is another video's measurement", "delete it; it is measured again")
     return arrays
 
@@ -99,8 +99,10 @@ def score_case(plan: Plan, case_id: str) -> CaseScore:
         measured = measurer.measure(np.zeros_like(reference_video), plan.needs(sets=True), plan.run.measurements)
     values, floors = case_values(sample, reference, plan.metrics)
     sets = [e.name for e in plan.needs(sets=True)]
-    features = [{name: _features(m, name) for name in sets} for m in (measured, reference.measured)]
-    return CaseScore(case_id, case.stratum, sample is None, values, floors, *features)
+    both = (measured, reference.measured)
+    features = [{name: _features(m, name) for name in sets} for m in both]
+    keys = {name: (str(both[0][name]["key"]), str(both[1][name]["key"])) for name in sets}
+    return CaseScore(case_id, case.stratum, sample is None, values, floors, *features, keys)
 
 
 def _features(measured: Mapping[str, Mapping[str, npt.NDArray[Any]]], extractor: str) -> npt.NDArray[Any]:

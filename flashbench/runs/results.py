@@ -59,6 +59,7 @@ class CaseScore:
     Attributes:
         values, floors: per-case metrics of the answer and of the reference video, NaN where undefined.
         features, reference: extractor -> rows of features `[F, D]`, in a fixed order of positions in the video.
+        keys: extractor -> names of the measurement files that the two come from.
     """
 
     case_id: str
@@ -68,6 +69,7 @@ class CaseScore:
     floors: Mapping[str, float]
     features: Features
     reference: Features
+    keys: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
 
 
 def summarise(model: str, suite: str, scores: Sequence[CaseScore], metrics: Iterable[Metric]) -> list[Row]:

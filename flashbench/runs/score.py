@@ -140,6 +140,7 @@ def _facts(run: RunFolder, info: RunInfo, plan: Plan, scores: Sequence[CaseScore
         "failures": failed,
         "not_for_leaderboard": info.not_for_leaderboard,
         "metrics": metric_fingerprints(plan.metrics, plan.extractors),
+        "measured": {c.case_id: {name: list(keys) for name, keys in c.keys.items()} for c in scores},
         "extractors": {name: e.fingerprint for name, e in plan.extractors.items()},
         "generated_in": generated_in(run.root),
         "environment": provenance.environment(),

@@ -8,13 +8,13 @@ carry the same duplicates. All resamples are taken from Gram matrices, without g
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
 
+from flashbench.metrics.frechet import nuclear_norm
 from flashbench.statistics.paired import LEAST, NAN, Z_95, Z_POWER_80, Difference
 
 Floats = npt.NDArray[np.float64]
@@ -32,18 +32,17 @@ class Grams:
     xy: Floats
     case_x: npt.NDArray[np.int64]
     case_y: npt.NDArray[np.int64]
-    dim: int
 
 
 def grams(ours: Sequence[npt.NDArray[np.floating]], theirs: Sequence[npt.NDArray[np.floating]]) -> Grams:
     """Gram matrices of features `[F, D]` a case, of a model and of the references, in the same order of cases.
 
-    Features are centred on the references' mean first: nothing here depends on their origin but MMD's kernel, which is
-    given by `mmd_from`.
+    Features are centred on the references' mean first, which changes no distance and saves digits.
     """
     x, y = (np.concatenate([np.asarray(f, np.float64) for f in fs]) for fs in (ours, theirs))
+    x, y = x - y.mean(axis=0), y - y.mean(axis=0)
     cases = [np.repeat(np.arange(len(fs)), [len(f) for f in fs]) for fs in (ours, theirs)]
-    return Grams(x @ x.T, y @ y.T, x @ y.T, cases[0], cases[1], x.shape[1])
+    return Grams(x @ x.T, y @ y.T, x @ y.T, cases[0], cases[1])
 
 
 def frechet_from(g: Grams, weights: Floats) -> float:
@@ -59,33 +58,39 @@ def frechet_from(g: Grams, weights: Floats) -> float:
     n, m = wx.sum(), wy.sum()
     px, py = wx / n, wy / m
     xx, yy, xy = g.xx[np.ix_(keep_x, keep_x)], g.yy[np.ix_(keep_y, keep_y)], g.xy[np.ix_(keep_x, keep_y)]
-    mean_xx, mean_yy, mean_xy = px @ xx @ px, py @ yy @ py, px @ xy @ py
-    trace_x = (wx @ np.diag(xx) - n * mean_xx) / (n - 1)
-    trace_y = (wy @ np.diag(yy) - m * mean_yy) / (m - 1)
+    mean_xx, mean_yy, mean_xy = float(px @ xx @ px), float(py @ yy @ py), float(px @ xy @ py)
+    traces = (wx @ np.diag(xx) - n * mean_xx) / (n - 1) + (wy @ np.diag(yy) - m * mean_yy) / (m - 1)
     centred = xy - (px @ xy)[None, :] - (xy @ py)[:, None] + mean_xy
     centred *= np.sqrt(wx)[:, None] * np.sqrt(wy)[None, :]
-    overlap = linalg.svdvals(centred, overwrite_a=True, check_finite=False).sum() / math.sqrt((n - 1) * (m - 1))
-    return float(max(mean_xx + mean_yy - 2 * mean_xy + trace_x + trace_y - 2 * overlap, 0.0))
+    overlap = nuclear_norm(centred) / math.sqrt((n - 1) * (m - 1))
+    return float(max(mean_xx + mean_yy - 2 * mean_xy + traces - 2 * overlap, 0.0))
 
 
-def mmd_from(g: Grams, weights: Floats, degree: int = 3, coef0: float = 1.0) -> float:
-    """MMD^2 (U-statistic, kernel (x'y / D + coef0)^degree) of the rows weighted as in `frechet_from`.
+def pair_terms(ours: Sequence[npt.NDArray[np.floating]], theirs: Sequence[npt.NDArray[np.floating]]) -> Floats:
+    """Terms of the paired MMD^2 `[C, C]`: h(z_i, z_j) = k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i).
 
-    Rows of two copies of one case are not pairs: a case that was drawn w times counts its own pairs w times, not w^2
-    times, or duplicates would add a bias.
+    k(a, b) = (a'b / D + 1)^3, the mean over the windows of a case at one position (`metrics.values.paired_mmd2`).
+
+    Args:
+        ours, theirs: features `[W, D]` a case, in the same order of cases.
     """
-    wx, wy = weights[g.case_x], weights[g.case_y]
-    kx, ky, kxy = ((k / g.dim + coef0) ** degree for k in (g.xx, g.yy, g.xy))
+    x, y = (np.stack([np.asarray(f, np.float64) for f in fs], axis=1) for fs in (ours, theirs))  # [W, C, D]
 
-    def off_diagonal(k: Floats, w: Floats, case: npt.NDArray[np.int64]) -> float:
-        pairs = np.where(case[:, None] == case, w[:, None], np.outer(w, w))
-        np.fill_diagonal(pairs, 0.0)
-        return float((k * pairs).sum() / pairs.sum())
+    def kernel(a: Floats, b: Floats) -> Floats:
+        return np.asarray((a @ b.transpose(0, 2, 1) / a.shape[2] + 1.0) ** 3, np.float64)
 
-    return off_diagonal(kx, wx, g.case_x) + off_diagonal(ky, wy, g.case_y) - 2 * float(wx @ kxy @ wy / (wx.sum() * wy.sum()))
+    cross = kernel(x, y)
+    return np.asarray((kernel(x, x) + kernel(y, y) - cross - cross.transpose(0, 2, 1)).mean(axis=0), np.float64)
 
 
-DISTANCES = {"frechet": frechet_from, "mmd": mmd_from}
+def mmd_from(terms: Floats, weights: Floats) -> float:
+    """Paired MMD^2 of the cases with multiplicities `[C]`, from `pair_terms`.
+
+    Two copies of one case are not a pair: they are left out with the diagonal, or duplicates would add a bias.
+    """
+    pairs = np.outer(weights, weights)
+    np.fill_diagonal(pairs, 0.0)
+    return float((terms * pairs).sum() / pairs.sum())
 
 
 def multiplicities(cases: int, resamples: int, seed: int = 0) -> Floats:
@@ -94,10 +99,13 @@ def multiplicities(cases: int, resamples: int, seed: int = 0) -> Floats:
     return np.stack([np.bincount(row, minlength=cases) for row in draws]).astype(np.float64)
 
 
-def resampled(g: Grams, cases: int, distance: str, resamples: int = 200, seed: int = 0) -> tuple[float, Floats]:
-    """The distance itself and its values over resampled cases `[resamples]`, which models share."""
-    take = DISTANCES[distance]
-    return take(g, np.ones(cases)), np.array([take(g, w) for w in multiplicities(cases, resamples, seed)])
+def resampled(take: Callable[[Floats], float], cases: int, resamples: int = 200, seed: int = 0) -> tuple[float, Floats]:
+    """A distance and its values over resampled cases `[resamples]`, which all models share.
+
+    Args:
+        take: the distance as a function of the cases' multiplicities: `partial(frechet_from, grams(...))`.
+    """
+    return take(np.ones(cases)), np.array([take(w) for w in multiplicities(cases, resamples, seed)])
 
 
 def difference(a: tuple[float, Floats], b: tuple[float, Floats], cases: int) -> Difference:
