@@ -240,9 +240,36 @@ def build(
 def leaderboard(runs: tuple[Path, ...], output: Path) -> None:
     """Put scored runs of one suite into one table."""
     from flashbench.leaderboard import write_leaderboard
+    from flashbench.runs.progress import progress
 
-    for path in write_leaderboard(runs, output):
+    with progress() as tick:
+        written = write_leaderboard(runs, output, tick=tick)
+    for path in written:
         click.echo(path)
+
+
+@main.command()
+@click.argument("run_a", type=click.Path(path_type=Path))
+@click.argument("run_b", type=click.Path(path_type=Path))
+@metrics_option
+@click.option("--stratum", default="all", show_default=True, help="Only cases of one stratum (1, 2, ..., 6+).")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Also as CSV.")
+def compare(run_a: Path, run_b: Path, metrics: str | None, stratum: str, output: Path | None) -> None:
+    """Differences of two scored runs, case by case: intervals, tests, and how many cases would settle the rest."""
+    from flashbench.comparison import Beside, compare_runs, comparison_csv
+    from flashbench.files.atomic import write_text
+    from flashbench.metrics.catalogue import choose
+    from flashbench.runs.progress import progress
+    from flashbench.runs.scored import read_scored
+    from flashbench.runs.table import comparison_table
+
+    beside = Beside([read_scored(run_a), read_scored(run_b)])
+    names = None if metrics is None else [m.name for m in choose(_names(metrics))]
+    with progress() as tick:
+        found = compare_runs(beside, names, stratum, tick)
+    if output is not None:
+        write_text(output, comparison_csv(beside, found))
+    show(comparison_table(found, *(r.model for r in beside.runs)))
 
 
 @main.group()

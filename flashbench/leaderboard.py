@@ -6,63 +6,23 @@ and the same networks.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+
+from flashbench.comparison import Beside, Rank, ranks
 from flashbench.errors import InputError
-from flashbench.files.atomic import read_json, write_text
+from flashbench.files.atomic import write_text
 from flashbench.metrics.catalogue import METRICS
+from flashbench.runs.generate import Tick, silent
 from flashbench.runs.results import CASE_COLUMNS, COLUMNS, Row, csv_text
-from flashbench.runs.score import RESULTS_VERSION
+from flashbench.runs.scored import Scored, check_same_measure, read_scored
 from flashbench.runs.table import ARROWS, short
 
 NAN = float("nan")
 BY_STRATUM = ("epe_lk", "miou_lk", "fvd_i3d")
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A scored run: its folder, results.json, rows, and the lines of its cases.csv."""
-
-    folder: Path
-    facts: dict[str, Any]
-    rows: list[Row]
-    cases: list[list[str]]
-
-    @property
-    def model(self) -> str:
-        return str(self.facts["model"]["name"])
-
-
-def read_scored(folder: Path) -> Scored:
-    """Reads a run's results; InputError where it is not scored, or damaged."""
-    path = folder / "results.json"
-    if not path.is_file():
-        raise InputError(folder, "has no results.json", f"run `flashbench score {folder}` first")
-    facts, mend = read_json(path), f"run `flashbench score {folder}` again"
-    if not isinstance(facts, dict) or facts.get("version") != RESULTS_VERSION:
-        raise InputError(path, f"field version is not {RESULTS_VERSION}", mend)
-    try:
-        rows = [_row(fields) for fields in facts["rows"]]
-        _ = facts["suite"]["content_sha256"], facts["metrics"], facts["case_ids"], facts["model"]["fingerprint"]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(path, f"a field is missing or wrong ({error})", mend) from error
-    try:
-        with open(folder / "cases.csv", newline="", encoding="utf-8") as file:
-            header, *cases = list(csv.reader(file))
-    except (OSError, ValueError) as error:
-        raise InputError(folder / "cases.csv", "is missing or empty", mend) from error
-    if tuple(header) != CASE_COLUMNS or any(len(line) != len(CASE_COLUMNS) for line in cases):
-        raise InputError(folder / "cases.csv", f"columns are not {','.join(CASE_COLUMNS)}", mend)
-    return Scored(folder, facts, rows, cases)
-
-
-def _row(fields: dict[str, Any]) -> Row:
-    held: dict[str, Any] = {name: NAN if value is None else value for name, value in fields.items()}
-    return Row(**held)
+RANKED = ("rank_lo", "rank_hi", "resolvable")  # columns that only a comparison of models can fill
 
 
 def check_comparable(runs: Sequence[Scored]) -> None:
@@ -75,36 +35,73 @@ def check_comparable(runs: Sequence[Scored]) -> None:
             raise InputError(run.folder, f"is not for a leaderboard: {reason}", "run it on the whole suite")
         if (other := models.setdefault(run.model, run)) is not run:
             raise InputError(run.folder, f"model {run.model!r} is also that of {other.folder}", "give one run a model")
-        for what, ours, theirs in _differences(first.facts, run.facts):
-            mend = "leave one of them out, or run it again on the same suite with the same version"
-            raise InputError(run.folder, f"{what} is {theirs}, but {ours} in {first.folder}", mend)
+        if run.facts["case_ids"] != first.facts["case_ids"]:
+            ours, theirs = len(first.facts["case_ids"]), len(run.facts["case_ids"])
+            what = f"number of cases is {theirs}, but {ours} in {first.folder}"
+            raise InputError(run.folder, what if ours != theirs else "its cases are others", "run the same cases")
+    check_same_measure(runs)
 
 
-def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """(what, value in a, value in b) of everything that forbids a comparison."""
-    found = [(f"suite {k}", str(a["suite"][k]), str(b["suite"][k])) for k in ("name", "content_sha256")]
-    found.append(("number of cases", str(len(a["case_ids"])), str(len(b["case_ids"]))))
-    for name in dict.fromkeys([*a["metrics"], *b["metrics"]]):
-        ours, theirs = (str(x["metrics"].get(name, "absent")) for x in (a, b))
-        found.append((f"fingerprint of metric {name}", ours, theirs))
-    return [f for f in found if f[1] != f[2]]
+Standings = dict[tuple[str, str], list[Rank]]  # (metric, stratum) -> ranks in the order of the runs
 
 
-def write_leaderboard(folders: Sequence[Path], output: Path) -> list[Path]:
-    """Writes OUTPUT (long CSV), and beside it .md (wide) and .cases.csv (per-case rows), in the order of the runs."""
+def standings(runs: Sequence[Scored], cache: Path | None = None, tick: Tick = silent) -> Standings:
+    """Ranks in every metric that has a better way: per-case metrics by stratum and in all, set metrics in all."""
+    if len(runs) < 2:
+        return {}
+    beside = Beside(runs, cache)
+    strata = list(dict.fromkeys([*beside.strata.values(), "all"]))
+    wanted = [
+        (m, s)
+        for m in beside.metrics
+        if METRICS[m].direction != "none"
+        for s in (strata if METRICS[m].kind == "case" else ["all"])
+    ]
+    out: Standings = {}
+    for done, (metric, stratum) in enumerate(wanted):
+        tick("rank", done, len(wanted))
+        out[metric, stratum] = ranks(beside, metric, stratum)
+    tick("rank", len(wanted), len(wanted))
+    return out
+
+
+def write_leaderboard(
+    folders: Sequence[Path], output: Path, cache: Path | None = None, tick: Tick = silent
+) -> list[Path]:
+    """Writes OUTPUT (long CSV), and beside it .md (wide) and .cases.csv (per-case rows), in the order of the runs.
+
+    Args:
+        folders: run folders, scored.
+        output: a .csv file.
+        cache: folder of reference measurements, which ranks in set metrics need; None: the user's.
+        tick: is told the progress.
+    """
     if output.suffix != ".csv":
         raise InputError(output, "does not end with .csv", "name a CSV file with -o")
     runs = [read_scored(folder) for folder in folders]
     check_comparable(runs)
+    standing = standings(runs, cache, tick)
     cases, page = output.with_suffix(".cases.csv"), output.with_suffix(".md")
     write_text(cases, csv_text(CASE_COLUMNS, [line for run in runs for line in run.cases]))
-    write_text(page, markdown(runs, output.name, cases.name))
-    lines = [[getattr(row, column) for column in COLUMNS] for run in runs for row in run.rows]
-    write_text(output, csv_text(COLUMNS, lines))
+    write_text(page, markdown(runs, standing, output.name, cases.name))
+    lines = [
+        [*(getattr(row, column) for column in COLUMNS), *_rank_cells(standing, row, i)]
+        for i, run in enumerate(runs)
+        for row in run.rows
+    ]
+    write_text(output, csv_text((*COLUMNS, *RANKED), lines))
     return [output, page, cases]
 
 
-def markdown(runs: Sequence[Scored], long_csv: str, cases_csv: str) -> str:
+def _rank_cells(standing: Standings, row: Row, run: int) -> list[float | int | None]:
+    """Cells of RANKED; empty where a metric has no better way or a set metric is taken over a stratum."""
+    if (row.metric, row.stratum) not in standing:
+        return [None] * len(RANKED)
+    rank = standing[row.metric, row.stratum][run]
+    return [rank.rank_lo, rank.rank_hi, rank.resolvable]
+
+
+def markdown(runs: Sequence[Scored], standing: Standings, long_csv: str, cases_csv: str) -> str:
     """The wide view: models down, metrics across; then some metrics by stratum; then where the numbers come from."""
     facts = runs[0].facts
     suite, n = facts["suite"], len(facts["case_ids"])
@@ -123,6 +120,7 @@ def markdown(runs: Sequence[Scored], long_csv: str, cases_csv: str) -> str:
             ["model", *(f"{m} {ARROWS[METRICS[m].direction]}".strip() if m in METRICS else m for m in names), "failed"],
             _wide(runs, names),
         ),
+        *_ranking(runs, standing),
     ]
     for metric in BY_STRATUM:
         strata = list(dict.fromkeys(row.stratum for run in runs for row in run.rows if row.metric == metric))
@@ -155,6 +153,29 @@ def _wide(runs: Sequence[Scored], names: Sequence[str]) -> list[list[str]]:
         )
         floors.update({m: row.floor for m, row in whole.items() if row.floor == row.floor})
     return [*lines, ["*floor*", *(short(floors[m]) for m in names), ""]]
+
+
+def _ranking(runs: Sequence[Scored], standing: Standings) -> list[str]:
+    """Ranks over all cases with the smallest difference that these cases resolve."""
+    whole = {metric: held for (metric, stratum), held in standing.items() if stratum == "all"}
+    if not whole:
+        return []
+    lines = []
+    for metric, held in whole.items():
+        spans = [str(r.rank_lo) if r.rank_lo == r.rank_hi else f"{r.rank_lo}-{r.rank_hi}" for r in held]
+        known = [r.resolvable for r in held if r.resolvable == r.resolvable]
+        smallest = short(float(np.median(known))) if known else ""
+        lines.append([f"{metric} {ARROWS[METRICS[metric].direction]}", *spans, smallest])
+    return [
+        "",
+        "## Ranks",
+        "",
+        "A span (2-4) means that these cases do not tell those models apart: paired tests over cases, corrected by "
+        "Holm over all pairs of models, 5 %. Last column: the smallest true difference that these cases would show "
+        "four times in five, the median over pairs.",
+        "",
+        *_table(["metric", *(r.model for r in runs), "resolvable"], lines),
+    ]
 
 
 def _by_stratum(runs: Sequence[Scored], metric: str, strata: Sequence[str]) -> list[list[str]]:

@@ -4,62 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flashbench.errors import InputError
-from flashbench.leaderboard import check_comparable, read_scored, write_leaderboard
-from flashbench.runs.results import NAN, CaseScore, Row, write_results
+from flashbench.leaderboard import check_comparable, write_leaderboard
+from flashbench.runs.scored import read_scored
 
-ENVIRONMENT = {
-    "flashbench": "0.1.0",
-    "cpu": {"model": "Some CPU", "flags": "avx2", "cores": 2},
-    "code": {"commit": "c" * 40, "dirty": True},
-}
+Make = Callable[..., Path]
+METRICS = {"epe_lk": "1" * 16, "fvd_i3d": "2" * 16}
 
 
-def facts(model: str) -> dict[str, Any]:
-    return {
-        "version": 1,
-        "model": {"name": model, "fingerprint": "f" * 64, "info": {}},
-        "suite": {
-            "name": "small",
-            "content_sha256": "a" * 64,
-            "seed": 0,
-            "size": [32, 64],
-            "frames": 20,
-            "fps": 24.0,
-            "condition": "boxes",
-            "cases": 2,
-        },
-        "seed": 0,
-        "cases": 2,
-        "case_ids": ["1-0", "2-0"],
-        "failures": {},
-        "not_for_leaderboard": None,
-        "metrics": {"epe_lk": "1" * 16, "fvd_i3d": "2" * 16},
-        "extractors": {},
-        "environment": ENVIRONMENT,
-    }
-
-
-def scored(folder: Path, model: str, epe: float = 2.5, **changes: Any) -> Path:
-    rows = [
-        Row(model, "small", metric, stratum, n, value, NAN, NAN, floor, 0)
-        for metric, n, value, floor in (("fvd_i3d", 6, 100 * epe, 50.0), ("epe_lk", 2, epe, 0.5))
-        for stratum in ("1", "2", "all")
-    ]
-    cases = [CaseScore(c, c[0], False, {"epe_lk": epe}, {"epe_lk": 0.5}, {}, {}) for c in ("1-0", "2-0")]
-    (folder / model).mkdir(parents=True, exist_ok=True)
-    write_results(folder / model, rows, cases, {**facts(model), **changes})
-    return folder / model
-
-
-def test_long_csv_markdown_and_cases(tmp_path: Path) -> None:
-    runs = [scored(tmp_path, "walker", 2.5), scored(tmp_path, "a|b", 12.34567)]
-    paths = write_leaderboard(runs, tmp_path / "boards" / "small.csv")
+def test_long_csv_markdown_and_cases(tmp_path: Path, scored_run: Make) -> None:
+    runs = [scored_run(tmp_path, "walker", 2.5), scored_run(tmp_path, "a|b", 12.34567)]
+    paths = write_leaderboard(runs, tmp_path / "boards" / "small.csv", tmp_path / "cache")
     assert [p.name for p in paths] == ["small.csv", "small.md", "small.cases.csv"]
     with open(paths[0], newline="") as file:
         rows = list(csv.DictReader(file))
@@ -67,7 +28,7 @@ def test_long_csv_markdown_and_cases(tmp_path: Path) -> None:
     assert [r["model"] for r in rows[::6]] == ["walker", "a|b"]
     assert rows[5] == {
         "model": "walker", "suite": "small", "metric": "epe_lk", "stratum": "all", "n": "2", "value": "2.5", "lo": "",
-        "hi": "", "floor": "0.5", "n_failed": "0",
+        "hi": "", "floor": "0.5", "n_failed": "0", "rank_lo": "1", "rank_hi": "2", "resolvable": "",
     }  # fmt: skip
     text = paths[1].read_text()
     assert "2 cases of 20 frames, 64 x 32 px, 24 frames a second, condition `boxes`, content `aaaaaaaaaaaaaaaa`" in text
@@ -86,28 +47,30 @@ def test_long_csv_markdown_and_cases(tmp_path: Path) -> None:
     ]
 
 
-def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
-    runs = [scored(tmp_path, "one"), scored(tmp_path, "two", 3.0)]
-    first = [p.read_bytes() for p in write_leaderboard(runs, tmp_path / "x.csv")]
-    assert [p.read_bytes() for p in write_leaderboard(runs, tmp_path / "x.csv")] == first
+def test_the_same_runs_give_the_same_bytes(tmp_path: Path, scored_run: Make) -> None:
+    runs, cache = [scored_run(tmp_path, "one"), scored_run(tmp_path, "two", 3.0)], tmp_path / "cache"
+    first = [p.read_bytes() for p in write_leaderboard(runs, tmp_path / "x.csv", cache)]
+    assert [p.read_bytes() for p in write_leaderboard(runs, tmp_path / "x.csv", cache)] == first
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"suite": {**facts("m")["suite"], "name": "large"}}, "suite name is large, but small in"),
-        ({"suite": {**facts("m")["suite"], "content_sha256": "b" * 64}}, "suite content_sha256 is bbbb"),
+        ({"suite": {"name": "large"}}, "suite name is large, but small in"),
+        ({"suite": {"content_sha256": "b" * 64}}, "suite content_sha256 is bbbb"),
         ({"case_ids": ["1-0"]}, "number of cases is 1, but 2 in"),
         (
-            {"metrics": {**facts("m")["metrics"], "epe_lk": "9" * 16}},
+            {"metrics": {**METRICS, "epe_lk": "9" * 16}},
             "fingerprint of metric epe_lk is 9999999999999999",
         ),
         ({"metrics": {"epe_lk": "1" * 16}}, "fingerprint of metric fvd_i3d is absent, but 2222222222222222 in"),
         ({"not_for_leaderboard": "2 of the suite's 48 cases"}, "not for a leaderboard: 2 of the suite's 48 cases"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
-    runs = [scored(tmp_path, "one"), scored(tmp_path, "two", **changes)]
+def test_what_cannot_be_compared_is_refused(
+    tmp_path: Path, scored_run: Make, changes: dict[str, Any], said: str
+) -> None:
+    runs = [scored_run(tmp_path, "one"), scored_run(tmp_path, "two", **changes)]
     with pytest.raises(InputError) as caught:
         write_leaderboard(runs, tmp_path / "x.csv")
     assert said in str(caught.value)
@@ -115,18 +78,18 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, changes: dict[str, A
     assert not (tmp_path / "x.csv").exists()
 
 
-def test_one_model_twice_is_refused(tmp_path: Path) -> None:
-    runs = [read_scored(scored(tmp_path / folder, "one")) for folder in ("a", "b")]
+def test_one_model_twice_is_refused(tmp_path: Path, scored_run: Make) -> None:
+    runs = [read_scored(scored_run(tmp_path / folder, "one")) for folder in ("a", "b")]
     with pytest.raises(InputError, match="model 'one' is also that of"):
         check_comparable(runs)
     with pytest.raises(InputError, match="no run was given"):
         check_comparable([])
 
 
-def test_a_run_without_results_or_with_damaged_ones_is_named(tmp_path: Path) -> None:
+def test_a_run_without_results_or_with_damaged_ones_is_named(tmp_path: Path, scored_run: Make) -> None:
     with pytest.raises(InputError, match="has no results.json; run `flashbench score"):
         read_scored(tmp_path)
-    run = scored(tmp_path, "one")
+    run = scored_run(tmp_path, "one")
     held = json.loads((run / "results.json").read_text())
     for broken in ([], {"version": 0}, {**held, "rows": [{"model": "one"}]}, {**held, "rows": None}, {"version": 1}):
         (run / "results.json").write_text(json.dumps(broken))
@@ -143,6 +106,28 @@ def test_a_run_without_results_or_with_damaged_ones_is_named(tmp_path: Path) -> 
         read_scored(run)
 
 
-def test_the_output_must_be_a_csv(tmp_path: Path) -> None:
+def test_the_output_must_be_a_csv(tmp_path: Path, scored_run: Make) -> None:
     with pytest.raises(InputError, match="does not end with .csv"):
-        write_leaderboard([scored(tmp_path, "one")], tmp_path / "board.md")
+        write_leaderboard([scored_run(tmp_path, "one")], tmp_path / "board.md")
+
+
+def test_ranks_stand_in_the_csv_and_the_page(tmp_path: Path, scored_run: Make) -> None:
+    good = [1.0 + 0.1 * k for k in range(12)]
+    runs = [
+        scored_run(tmp_path, "bad", [v + 5 + 0.01 * k for k, v in enumerate(good)], shift=3.0),
+        scored_run(tmp_path, "good", good),
+        scored_run(tmp_path, "same", [v + 0.3 * (-1) ** (k // 2) for k, v in enumerate(good)]),
+    ]
+    paths = write_leaderboard(runs, tmp_path / "x.csv", tmp_path / "cache")
+    with open(paths[0], newline="") as file:
+        whole = {(r["model"], r["metric"]): r for r in csv.DictReader(file) if r["stratum"] == "all"}
+    spans = {m: (whole[m, "epe_lk"]["rank_lo"], whole[m, "epe_lk"]["rank_hi"]) for m in ("bad", "good", "same")}
+    assert spans == {"bad": ("3", "3"), "good": ("1", "2"), "same": ("1", "2")}
+    assert (whole["bad", "fvd_i3d"]["rank_lo"], whole["bad", "fvd_i3d"]["rank_hi"]) == ("3", "3")
+    assert 0 < float(whole["bad", "epe_lk"]["resolvable"]) < 5
+    assert "| epe_lk ↓ | 3 | 1-2 | 1-2 |" in paths[1].read_text()
+
+
+def test_one_run_has_no_ranks(tmp_path: Path, scored_run: Make) -> None:
+    paths = write_leaderboard([scored_run(tmp_path, "one")], tmp_path / "x.csv", tmp_path / "cache")
+    assert "## Ranks" not in paths[1].read_text() and ",,,\n" in paths[0].read_text()

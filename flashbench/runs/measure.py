@@ -99,10 +99,9 @@ def score_case(plan: Plan, case_id: str) -> CaseScore:
         measured = measurer.measure(np.zeros_like(reference_video), plan.needs(sets=True), plan.run.measurements)
     values, floors = case_values(sample, reference, plan.metrics)
     sets = [e.name for e in plan.needs(sets=True)]
-    both = (measured, reference.measured)
-    features = [{name: _features(m, name) for name in sets} for m in both]
-    keys = {name: (str(both[0][name]["key"]), str(both[1][name]["key"])) for name in sets}
-    return CaseScore(case_id, case.stratum, sample is None, values, floors, *features, keys)
+    ours, theirs = ({name: _features(m, name) for name in sets} for m in (measured, reference.measured))
+    keys = {name: (str(measured[name]["key"]), str(reference.measured[name]["key"])) for name in sets}
+    return CaseScore(case_id, case.stratum, sample is None, values, floors, ours, theirs, keys)
 
 
 def _features(measured: Mapping[str, Mapping[str, npt.NDArray[Any]]], extractor: str) -> npt.NDArray[Any]:

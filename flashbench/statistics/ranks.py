@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+T = TypeVar("T")
 
 
 def holm(p: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -34,10 +37,10 @@ def tie_groups(
 
     Args:
         values: value by model; NaN is behind all numbers.
-        better: `up` or `down`.
+        better: `higher` or `lower`.
         p: corrected p of each pair of models.
     """
-    sign = {"up": 1.0, "down": -1.0}[better]
+    sign = {"higher": 1.0, "lower": -1.0}[better]
     score = {k: sign * v if v == v else -np.inf for k, v in values.items()}
     out = {}
     for a in values:
@@ -54,6 +57,6 @@ def _sure(score: Mapping[str, float], p: Mapping[frozenset[str], float], alpha: 
     return score[a] > score[b] and p.get(frozenset((a, b)), np.nan) < alpha
 
 
-def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
+def pairs_of(names: Sequence[T]) -> list[tuple[T, T]]:
     """All pairs in the order of the names."""
     return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]

@@ -34,18 +34,18 @@ P = {
 
 
 def test_ranks_say_what_cannot_be_told_apart() -> None:
-    ranks = tie_groups({"a": 1.0, "b": 2.0, "c": 1.5, "d": 9.0}, "down", P)
+    ranks = tie_groups({"a": 1.0, "b": 2.0, "c": 1.5, "d": 9.0}, "lower", P)
     assert ranks == {"a": (1, 2), "b": (2, 3), "c": (1, 3), "d": (4, 4)}
-    turned = tie_groups({"a": 1.0, "b": 2.0, "c": 1.5, "d": 9.0}, "up", P)
+    turned = tie_groups({"a": 1.0, "b": 2.0, "c": 1.5, "d": 9.0}, "higher", P)
     assert turned == {"d": (1, 1), "b": (2, 3), "c": (2, 4), "a": (3, 4)}
 
 
 def test_a_model_without_a_number_is_last() -> None:
-    assert tie_groups({"a": 1.0, "b": np.nan}, "up", {}) == {"a": (1, 1), "b": (2, 2)}
+    assert tie_groups({"a": 1.0, "b": np.nan}, "higher", {}) == {"a": (1, 1), "b": (2, 2)}
 
 
 def test_without_tests_all_are_tied() -> None:
-    assert tie_groups({"a": 1.0, "b": 2.0}, "up", {}) == {"a": (1, 2), "b": (1, 2)}
+    assert tie_groups({"a": 1.0, "b": 2.0}, "higher", {}) == {"a": (1, 2), "b": (1, 2)}
 
 
 def test_pairs() -> None:
