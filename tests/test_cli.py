@@ -61,12 +61,12 @@ def test_help_is_there_at_once() -> None:
     begun = time.monotonic()
     done = subprocess.run([sys.executable, "-m", "flashbench.cli", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
-    for command in ("eval", "generate", "score", "list", "build", "leaderboard", "assets"):
+    for command in ("eval", "generate", "score", "list", "build", "leaderboard", "compare", "assets"):
         assert f"  {command} " in done.stdout
     assert time.monotonic() - begun < 5  # nothing heavy is imported
 
 
-@pytest.mark.parametrize("command", ["eval", "generate", "score", "list", "build", "leaderboard", "assets"])
+@pytest.mark.parametrize("command", ["eval", "generate", "score", "list", "build", "leaderboard", "compare", "assets"])
 def test_every_command_has_help(command: str) -> None:
     assert run(command, "--help").exit_code == 0
 
@@ -158,6 +158,12 @@ def test_leaderboard_of_two_runs(suite: Path) -> None:
     assert done.exit_code == 0, done.stderr
     assert done.stdout.split() == ["boards/small.csv", "boards/small.md", "boards/small.cases.csv"]
     assert "| cutout |" in Path("boards/small.md").read_text()
+    done = run("compare", "runs/static", "runs/cutout", "-o", "difference.csv")
+    assert done.exit_code == 0, done.stderr
+    assert "fewer than 8 cases" in done.stdout and "static minus cutout" in done.stdout
+    assert Path("difference.csv").read_text().startswith("metric,stratum,model_a,model_b,n,")
+    assert "shares no case" not in done.stderr
+    assert run("compare", "runs/static", "runs/cutout", "--stratum", "12").exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -181,6 +187,7 @@ def test_leaderboard_of_two_runs(suite: Path) -> None:
         (["build", "sprites-v1", "--condition", "points", "-o", "x"], "--condition"),
         (["build", "sprites-v1", "--cases", "2", "--frames", "3", "-o", "x"], "frames is 3"),
         (["leaderboard", "nowhere", "-o", "x.csv"], "nowhere"),
+        (["compare", "nowhere", "elsewhere"], "nowhere"),
         (["assets", "fetch", "clip"], "clip"),
         (["assets", "fetch", "--from", "x.whl"], "--from"),
         (["assets", "fetch", "i3d", "--from", "x.whl"], "x.whl"),
