@@ -46,7 +46,10 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Actor:
-    """One sprite on its path. Lengths in 1/65536 of the frame side, angles in 1/65536 turn, gait in thousandths."""
+    """One sprite on its path. Lengths in 1/65536 of the frame side, angles in 1/65536 turn, gait in thousandths.
+
+    opacity: `[T]`, 256 = solid; None: solid throughout.
+    """
 
     sprite: Sprite
     family: str
@@ -57,6 +60,7 @@ class Actor:
     squash: tuple[int, int, int]  # amplitude (thousandths), rate, phase
     mirror: bool
     named: bool = True  # False: a mover that nobody asked for
+    opacity: I64 | None = None
 
 
 @dataclass(frozen=True)
@@ -246,13 +250,13 @@ def _placement(actor: Actor, size: int, at: I64, frames: int) -> Placement:
         side * (1000 + squash) // 1000,
         side * (1000 - squash) // 1000,
         angle,
-        np.full(len(at), 256),
+        np.full(len(at), 256) if actor.opacity is None else actor.opacity[at],
     )
 
 
 def _shadow(place: Placement) -> Placement:
     return place._replace(
-        x=place.x + place.width * 6 // 100, y=place.y + place.height * 9 // 100, opacity=np.full(len(place.x), 110)
+        x=place.x + place.width * 6 // 100, y=place.y + place.height * 9 // 100, opacity=place.opacity * 110 // 256
     )
 
 

@@ -1,0 +1,99 @@
+"""Corrupted references as models, so that they are generated, scored and compared like any other: `blur@3`."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flashbench.cases.scenes import sprites
+from flashbench.cases.scenes.world import render
+from flashbench.cases.schema import Case, Suite
+from flashbench.errors import InputError
+from flashbench.models.controls import Cutout, Reference, Shuffled, Static
+from flashbench.models.protocol import VideoModel
+from flashbench.validation.corruptions import CORRUPTIONS, STRENGTHS
+from flashbench.validation.staging import STAGINGS
+
+VERSION = 1  # part of the fingerprints: raise it when a corruption makes other pixels
+SEPARATOR = "@"
+
+
+def _rng(*parts: object) -> np.random.Generator:
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+
+class Corrupted:
+    """A corruption of the reference video at one strength. The draw depends on corruption, case and seed alone."""
+
+    def __init__(self, suite: Suite, corruption: str, strength: int) -> None:
+        self.suite, self.corruption, self.strength = suite, corruption, strength
+        held = CORRUPTIONS.get(corruption) or STAGINGS[corruption]
+        self.level = held.levels[strength - 1]
+        self.name = f"{corruption}{SEPARATOR}{strength}"
+        self.fingerprint = hashlib.sha256(f"corrupted {self.name} {self.level} {VERSION}".encode()).hexdigest()
+        self.info: dict[str, Any] = {"kind": "corruption", "what": held.what, "level": self.level}
+        if corruption in STAGINGS and suite.name != sprites.NAME:
+            what = f"changes scenes, which suite {suite.name!r} does not have"
+            raise InputError(f"corruption {corruption!r}", what, f"use {sprites.NAME}, or {', '.join(CORRUPTIONS)}")
+
+    def generate(self, case: Case, seed: int) -> npt.NDArray[np.uint8]:
+        """The damaged reference, uint8 `[T, H, W, 3]`; frame 0 is the given one."""
+        rng = _rng(self.corruption, case.id, seed)  # not of the strength: the same draw, only stronger
+        if self.corruption in CORRUPTIONS:
+            return CORRUPTIONS[self.corruption].apply(self.suite.load_reference(case.id), self.level, rng)
+        scene = sprites.scene_of(case.id, self.suite.frames, self.suite.seed, "test")
+        changed = STAGINGS[self.corruption].apply(scene, self.level, rng)
+        return render(changed, self.suite.size[0]).video
+
+
+class OtherSeed:
+    """The reference video of the same case id in the suite of another seed: a good video of something else."""
+
+    name = "other_seed"
+    fingerprint = hashlib.sha256(b"other_seed 1").hexdigest()
+    info: dict[str, Any] = {"kind": "cheat", "what": "the reference of the next seed's case"}
+
+    def __init__(self, suite: Suite) -> None:
+        if suite.name != sprites.NAME:
+            raise InputError("cheat 'other_seed'", f"suite {suite.name!r} has no other seed", f"use {sprites.NAME}")
+        self.suite = suite
+
+    def generate(self, case: Case, seed: int) -> npt.NDArray[np.uint8]:
+        """Frame 0 is the given one, uint8 `[T, H, W, 3]`."""
+        scene = sprites.scene_of(case.id, self.suite.frames, self.suite.seed + 1, "test")
+        video = render(scene, self.suite.size[0]).video
+        video[0] = case.first_frame
+        return video
+
+
+def cheats(suite: Suite) -> list[VideoModel]:
+    """What must not win: no motion, wrong paths, another video, half a second late, half speed; and `cutout`."""
+    late = Corrupted(suite, "time_shift", 5)
+    late.level, late.name = suite.fps / 2, "half_second_late"
+    slow = Corrupted(suite, "slow_motion", 5)
+    slow.name = "half_speed"
+    for model in (late, slow):
+        model.fingerprint = hashlib.sha256(f"cheat {model.name} {model.level} {VERSION}".encode()).hexdigest()
+    return [Reference(suite), Static(suite), Shuffled(suite), OtherSeed(suite), late, slow, Cutout(suite)]
+
+
+def corrupted(suite: Suite, name: str) -> Corrupted:
+    """The corruption `NAME@STRENGTH`.
+
+    Raises:
+        InputError: an unknown corruption, a strength that is not 1 to 5, a suite without scenes.
+    """
+    corruption, _, strength = name.partition(SEPARATOR)
+    known = [*CORRUPTIONS, *STAGINGS]
+    if corruption not in known:
+        close = difflib.get_close_matches(corruption, known, 1, 0.5)
+        meant = f"did you mean {close[0]!r}? " if close else ""
+        raise InputError(f"corruption {corruption!r}", "is unknown", f"{meant}known: {', '.join(known)}")
+    if strength not in {str(s) for s in STRENGTHS}:
+        raise InputError(f"corruption {name!r}", f"strength is {strength!r}", "write NAME@1 to NAME@5")
+    return Corrupted(suite, corruption, int(strength))
