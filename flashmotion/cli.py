@@ -98,7 +98,7 @@ def sample(image: Path, prompt: str, boxes: Path, model: str, seed: int, output:
         raise InputError(
             image, f"is {frame.shape[1]}x{frame.shape[0]} px", f"{model} makes {p.size}x{p.size} px: scale the image"
         )
-    case = case_from_keyframes(frame, prompt, boxes, p.frames)
+    case = case_from_keyframes(frame, prompt, boxes, p.frames, condition=p.condition)
     write_video(output, load_pipeline(model)(frame, prompt, maps_of(case), seed).frames, case.fps)
     click.echo(output)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.cases.schema import Case, ObjectTrack
+from flashbench.cases.schema import Case, Condition, ObjectTrack
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_json
 from flashbench.files.video import read_png
@@ -40,7 +40,27 @@ def _mask_in(image: npt.NDArray[np.uint8], box: npt.NDArray[np.float32]) -> npt.
     return found if found.sum() >= 0.2 * whole.sum() else whole
 
 
-def _object(where: Path, i: int, entry: Any, image: npt.NDArray[np.uint8], frames: int, folder: Path) -> ObjectTrack:
+def carried(
+    mask: npt.NDArray[np.bool_], track: npt.NDArray[np.float32], visible: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """A frame-0 mask `[H, W]` moved and stretched with its box `[T, 4]` px: bool `[T, H, W]`, empty where unseen."""
+    import cv2
+
+    out = np.zeros((len(track), *mask.shape), np.bool_)
+    out[0] = mask
+    first, size = track[0], mask.shape[::-1]
+    for t in np.flatnonzero(visible[1:]) + 1:
+        scale = (first[2:] - first[:2]) / (track[t, 2:] - track[t, :2])
+        back = np.array([[scale[0], 0, 0], [0, scale[1], 0]], np.float64)  # from frame t to frame 0
+        back[:, 2] = first[:2] - scale * track[t, :2]
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        out[t] = cv2.warpAffine(mask.astype(np.float32), back, size, flags=flags) > 0.5
+    return out
+
+
+def _object(
+    where: Path, i: int, entry: Any, image: npt.NDArray[np.uint8], frames: int, folder: Path, condition: str
+) -> ObjectTrack:
     field = f"objects[{i}]"
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"].strip():
         raise InputError(where, f"{field}.name is missing", "name each object")
@@ -79,13 +99,22 @@ def _object(where: Path, i: int, entry: Any, image: npt.NDArray[np.uint8], frame
             raise InputError(where, f"{field}.mask is black all over", "paint the object white")
     else:
         mask = _mask_in(image, track[0])
-    return ObjectTrack(entry["name"], track, visible, mask[None])
+    masks = carried(mask, track, visible) if condition == "masks" else mask[None]
+    return ObjectTrack(entry["name"], track, visible, masks)
 
 
-def case_from_keyframes(image: npt.NDArray[np.uint8], prompt: str, path: Path, frames: int, fps: float = 24.0) -> Case:
+def case_from_keyframes(
+    image: npt.NDArray[np.uint8],
+    prompt: str,
+    path: Path,
+    frames: int,
+    fps: float = 24.0,
+    condition: Condition = "boxes",
+) -> Case:
     """Reads a JSON `{"objects": [{"name", "keyframes": [{"frame", "box"}], "mask"?: PNG}]}`.
 
-    Boxes are px and go in straight lines from keyframe to keyframe.
+    Boxes are px and go in straight lines from keyframe to keyframe. Under condition `masks` the frame-0 mask is moved
+    and stretched with the box: what a model that was trained with masks can be asked.
 
     Raises:
         InputError: the file cannot be read or a field is wrong.
@@ -94,5 +123,5 @@ def case_from_keyframes(image: npt.NDArray[np.uint8], prompt: str, path: Path, f
     objects = data.get("objects") if isinstance(data, dict) else None
     if not isinstance(objects, list) or not objects:
         raise InputError(path, "objects is missing or empty", 'give {"objects": [{"name": ..., "keyframes": [...]}]}')
-    tracks = tuple(_object(path, i, o, image, frames, path.parent) for i, o in enumerate(objects))
-    return Case("sample", prompt, image, tracks, fps, "boxes")
+    tracks = tuple(_object(path, i, o, image, frames, path.parent, condition) for i, o in enumerate(objects))
+    return Case("sample", prompt, image, tracks, fps, condition)

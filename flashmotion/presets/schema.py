@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flashbench.cases.schema import Condition
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -64,7 +66,7 @@ class Preset:
     discriminator: tuple[str, ...] = ("SS", "TC", "VC")  # its attentions
 
     @property
-    def condition(self) -> str:
+    def condition(self) -> Condition:
         """What the finished adapter is asked with: `masks` where stage 1 never comes to boxes, else `boxes`."""
         return "masks" if self.mask_share >= 1 else "boxes"
 

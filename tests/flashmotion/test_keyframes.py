@@ -13,7 +13,7 @@ from flashbench.cases.schema import Case
 from flashbench.errors import InputError
 from flashbench.files.video import write_png
 from flashmotion.conditioning import maps_of
-from flashmotion.keyframes import case_from_keyframes
+from flashmotion.keyframes import carried, case_from_keyframes
 
 FRAMES = 21
 
@@ -146,3 +146,28 @@ def test_no_json(raw: str, image: np.ndarray, tmp_path: Path) -> None:
 def test_no_file(image: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing.json: is missing"):
         case_from_keyframes(image, "x", tmp_path / "nothing.json", FRAMES)
+
+
+def test_a_mask_is_moved_and_stretched_with_its_box() -> None:
+    """A square of 8 px goes 10 px to the right and becomes twice as wide; then it leaves the frame."""
+    mask = np.zeros((32, 64), np.bool_)
+    mask[10:18, 6:14] = True
+    track = np.array(
+        [[5.5, 9.5, 13.5, 17.5], [15.5, 9.5, 23.5, 17.5], [15.5, 9.5, 31.5, 17.5], [80, 10, 88, 18]], np.float32
+    )
+    out = carried(mask, track, np.array([True, True, True, False]))
+    assert np.array_equal(out[0], mask) and np.array_equal(out[1], np.roll(mask, 10, axis=1))
+    expected = np.zeros_like(mask)
+    expected[10:18, 16:32] = True
+    assert np.array_equal(out[2], expected) and not out[3].any()
+
+
+def test_a_case_for_a_model_that_takes_masks(image: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps({"objects": [BALL]}))
+    case = case_from_keyframes(image, "A ball rolls.", path, FRAMES, condition="masks")
+    masks = case.objects[0].masks
+    assert case.condition == "masks" and masks is not None and masks.shape == (FRAMES, 48, 64)
+    assert np.array_equal(masks[20], np.roll(masks[0], 20, axis=1))
+    maps = maps_of(case)
+    assert np.array_equal(maps.any(-1), masks) and len(np.unique(maps[masks], axis=0)) == 1
