@@ -13,6 +13,7 @@ from pathlib import Path
 
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
+from flashbench.models import corrupted
 from flashbench.models.controls import Cutout, Reference, Shuffled, Static
 from flashbench.models.folder import PREFIX, FolderModel
 from flashbench.models.protocol import ModelFactory, VideoModel
@@ -35,7 +36,7 @@ def create_model(name: str, suite: Suite) -> VideoModel:
     """Makes the model `name` for a suite.
 
     Args:
-        name: a control, the name of an entry point, or `videos:FOLDER`.
+        name: a control, a corruption (`blur@3`) or cheat of the validation, an entry point, or `videos:FOLDER`.
         suite: the suite that it will answer.
 
     Raises:
@@ -46,6 +47,8 @@ def create_model(name: str, suite: Suite) -> VideoModel:
         return FolderModel(Path(name.removeprefix(PREFIX)), suite)
     if name in BUILT_IN:
         return BUILT_IN[name](suite)
+    if corrupted.is_corruption(name):
+        return corrupted.create_corruption(name, suite)
     offered = _offered()
     if name not in offered:
         raise InputError(f"model {name!r}", "is unknown", _mend(name))

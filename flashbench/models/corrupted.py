@@ -13,10 +13,9 @@ from flashbench.cases.scenes import sprites
 from flashbench.cases.scenes.world import render
 from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
-from flashbench.models.controls import Cutout, Reference, Shuffled, Static
-from flashbench.models.protocol import VideoModel
-from flashbench.validation.corruptions import CORRUPTIONS, STRENGTHS
-from flashbench.validation.staging import STAGINGS
+from flashbench.models.corruptions import CORRUPTIONS, STRENGTHS
+from flashbench.models.protocol import ModelFactory, VideoModel
+from flashbench.models.staging import STAGINGS
 
 VERSION = 1  # part of the fingerprints: raise it when a corruption makes other pixels
 SEPARATOR = "@"
@@ -71,15 +70,33 @@ class OtherSeed:
         return video
 
 
-def cheats(suite: Suite) -> list[VideoModel]:
-    """What must not win: no motion, wrong paths, another video, half a second late, half speed; and `cutout`."""
-    late = Corrupted(suite, "time_shift", 5)
-    late.level, late.name = suite.fps / 2, "half_second_late"
-    slow = Corrupted(suite, "slow_motion", 5)
-    slow.name = "half_speed"
-    for model in (late, slow):
-        model.fingerprint = hashlib.sha256(f"cheat {model.name} {model.level} {VERSION}".encode()).hexdigest()
-    return [Reference(suite), Static(suite), Shuffled(suite), OtherSeed(suite), late, slow, Cutout(suite)]
+def _late(suite: Suite) -> Corrupted:
+    model = Corrupted(suite, "time_shift", 5)
+    return _as_cheat(model, "half_second_late", suite.fps / 2)
+
+
+def _slow(suite: Suite) -> Corrupted:
+    return _as_cheat(Corrupted(suite, "slow_motion", 5), "half_speed", 2.0)
+
+
+def _as_cheat(model: Corrupted, name: str, level: float) -> Corrupted:
+    model.name, model.level, model.info = name, level, {**model.info, "kind": "cheat", "level": level}
+    model.fingerprint = hashlib.sha256(f"cheat {name} {level} {VERSION}".encode()).hexdigest()
+    return model
+
+
+# What must not win: another video, half a second late, half speed. The controls `static` and `shuffled` are cheats too.
+CHEATS: dict[str, ModelFactory] = {"other_seed": OtherSeed, "half_second_late": _late, "half_speed": _slow}
+
+
+def is_corruption(name: str) -> bool:
+    """Whether a model's name is one of this room's."""
+    return name in CHEATS or SEPARATOR in name
+
+
+def create_corruption(name: str, suite: Suite) -> VideoModel:
+    """The model `NAME@STRENGTH`, or a cheat."""
+    return CHEATS[name](suite) if name in CHEATS else corrupted(suite, name)
 
 
 def corrupted(suite: Suite, name: str) -> Corrupted:

@@ -8,10 +8,11 @@ import pytest
 from flashbench.cases.scenes import sprites_suite
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
+from flashbench.models.corrupted import CHEATS, Corrupted, corrupted
+from flashbench.models.corruptions import CORRUPTIONS, STRENGTHS
 from flashbench.models.protocol import VideoModel
-from flashbench.validation.corruptions import CORRUPTIONS, STRENGTHS
-from flashbench.validation.models import Corrupted, cheats, corrupted
-from flashbench.validation.staging import STAGINGS
+from flashbench.models.registry import create_model, model_names
+from flashbench.models.staging import STAGINGS
 
 ALL = [*CORRUPTIONS, *STAGINGS]
 
@@ -55,7 +56,7 @@ def test_a_path_offset_is_as_large_as_it_says(suite: Suite) -> None:
     """Seen by drawing one object over the true frame: its pixels lie 32 px@256 = 8 px away at strength 5."""
     from flashbench.cases.scenes import sprites
     from flashbench.cases.scenes.world import render
-    from flashbench.validation.models import _rng
+    from flashbench.models.corrupted import _rng
 
     scene = sprites.scene_of("1-0000", 41, 0, "test")
     true, moved = (
@@ -92,14 +93,20 @@ def test_frames_are_only_moved_by_what_moves_frames(suite: Suite) -> None:
 
 
 def test_cheats_are_models_of_their_own(suite: Suite) -> None:
-    made = cheats(suite)
-    names = ["reference", "static", "shuffled", "other_seed", "half_second_late", "half_speed", "cutout"]
-    assert [m.name for m in made] == names and len({m.fingerprint for m in made}) == len(names)
+    made = {name: create_model(name, suite) for name in CHEATS}
+    assert all(m.name == name and m.info["kind"] == "cheat" for name, m in made.items())
+    assert len({m.fingerprint for m in made.values()} | {corrupted(suite, "slow_motion@5").fingerprint}) == 4
     case, video = suite.load_case("2-0000"), suite.load_reference("2-0000")
-    late = made[4].generate(case, 0)
+    late = made["half_second_late"].generate(case, 0)
     assert np.array_equal(late[12:], video[:-12]) and np.array_equal(late[5], video[0])
-    other = made[3].generate(case, 0)
+    other = made["other_seed"].generate(case, 0)
     assert np.array_equal(other[0], video[0]) and not np.array_equal(other[20], video[20])
+    assert np.array_equal(made["half_speed"].generate(case, 0)[40], video[20])
+
+
+def test_they_are_models_by_name(suite: Suite) -> None:
+    assert create_model("blur@3", suite).fingerprint == corrupted(suite, "blur@3").fingerprint
+    assert not any("@" in name or name in CHEATS for name in model_names())
 
 
 @pytest.mark.parametrize(
