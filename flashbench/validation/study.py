@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from flashbench.comparison import Beside, Comparison
+from flashbench.errors import InputError
 from flashbench.metrics.catalogue import METRICS, Metric
 from flashbench.models.corrupted import CHEATS, SEPARATOR
 from flashbench.models.corruptions import CORRUPTIONS, STRENGTHS
@@ -31,6 +32,17 @@ COLUMNS = (
 
 def corruptions() -> list[str]:
     return [*CORRUPTIONS, *STAGINGS]
+
+
+def chosen(only: Sequence[str]) -> list[str]:
+    """The named corruptions in the table's order; all where none is named.
+
+    Raises:
+        InputError: an unknown corruption.
+    """
+    if unknown := [c for c in only if c not in corruptions()]:
+        raise InputError("--only", f"unknown corruption {unknown[0]!r}", f"choose of {', '.join(corruptions())}")
+    return [c for c in corruptions() if not only or c in only]
 
 
 def level_of(corruption: str, strength: int) -> float:

@@ -11,10 +11,11 @@ import pytest
 from flashbench.cases.folder import save_suite
 from flashbench.cases.scenes import sprites_suite
 from flashbench.comparison import Comparison
+from flashbench.errors import InputError
 from flashbench.metrics.catalogue import choose
 from flashbench.models.corrupted import CHEATS
 from flashbench.statistics.paired import Difference
-from flashbench.validation import study
+from flashbench.validation import page, study
 from flashbench.validation.study import Finding, findings, findings_csv, make_runs, verdicts
 
 METRICS = ["psnr", "flicker", "epe_lk"]
@@ -84,3 +85,19 @@ def test_monotone() -> None:
     assert monotone([-1, -2, -3, -4, -5]) and not monotone([-1, -5, -2, -1, -3]) and not monotone([0, 0, 0, 0, 0])
     assert monotone([1, 2, 3, 4, 5], "epe_lk") and not monotone([1, 2, 3, 4, 5], "psnr")
     assert monotone([0.1, -0.2, 0.3, -0.4, 0.5], "speed_ratio_lk")  # no better way: any distance counts
+
+
+def test_the_page_and_its_picture(root: Path, tmp_path: Path) -> None:
+    found = [f for c in ("flicker", "path_offset") for f in findings(root, c)]
+    held = verdicts(found)
+    text = page.page(held, study.cheats_beside(root, []), 9, "validity.png", "validity.csv")
+    assert "over 9 cases" in text and "| flicker ↑ | 1 | . |" in text.replace("1~", "1")
+    assert "| path_offset | beside the path, px@256 | 2, 4, 8, 16, 32 |" in text and "| half_second_late |" in text
+    page.picture(held, tmp_path / "validity.png")
+    assert (tmp_path / "validity.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_which_corruptions() -> None:
+    assert study.chosen([]) == study.corruptions() and study.chosen(["path_offset", "blur"]) == ["blur", "path_offset"]
+    with pytest.raises(InputError, match="unknown corruption 'blurr'; choose of blur"):
+        study.chosen(["blurr"])
