@@ -67,8 +67,8 @@ def page(verdicts: Sequence[Verdict], beside: Sequence[Scored], cases: int, pict
         "",
         f"Written by `flashbench validate` over {cases} cases. Every corruption is applied to the reference videos at "
         "five strengths and scored like a model; a cell is the first strength from which on a metric resolves the "
-        "damage as damage (paired over cases, Holm over the five strengths, 5 %). `~`: more strength is not always more "
-        f"damage. `.`: never resolved. Every number with its interval: [{csv_name}]({csv_name}).",
+        "damage as damage (paired over cases, Holm over the five strengths, 5 %). `~`: more strength is not always "
+        f"more damage. `.`: never resolved. Every number with its interval: [{csv_name}]({csv_name}).",
         "",
         f"![first strength resolved, by metric and corruption]({picture_name})",
         "",
