@@ -9,7 +9,7 @@ CONTROLS := reference static cutout shuffled
 MODELS   := slow-50step slow-4step plugged-4step flashmotion-4step
 ROWS     := $(CONTROLS) $(MODELS)
 
-.PHONY: venv eval test bench lint train-nano leaderboard clean
+.PHONY: venv eval test bench lint train-nano train-queue leaderboard clean
 .DEFAULT_GOAL := eval
 
 venv: $(STAMP)
@@ -38,6 +38,10 @@ train-nano: $(STAMP)
 	for stage in codec base slow-adapter fast-generator fast-adapter; do \
 		$(BIN)/flashmotion train $$stage --preset nano || exit; \
 	done
+
+# What the shipped model is compared with, trained and scored one after the other (a day on two cores).
+train-queue: $(STAMP)
+	$(BIN)/python scripts/train_queue.py
 
 # Every row anew (finished runs are kept: remove runs/ to begin again), then the committed table.
 leaderboard: $(STAMP)

@@ -1,0 +1,120 @@
+"""`make train-queue`: trains and scores everything that FlashMotion is compared with, one after the other.
+
+Stopped at any moment, the same command goes on. Checkpoints and logs of an experiment lie in
+`training/nano/queue/NAME`, its weights in `training/queue/NAME/weights`, its scored run in `runs/queue/NAME`; `--list`
+says what is done.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+BIN = Path(sys.executable).parent
+TRAINING, RUNS = Path("training/queue"), Path("runs/queue")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A stage trained with some fields of the preset changed, and the row of the table that is scored with it.
+
+    Attributes:
+        stage: empty where nothing is trained (another sampler of shipped weights).
+        after: experiment whose weights this one needs, empty for the shipped ones.
+    """
+
+    name: str
+    stage: str
+    row: str
+    adapter: str = "controlnet"
+    seed: int = 0
+    changes: tuple[str, ...] = ()
+    after: str = ""
+
+    @property
+    def weights(self) -> Path:
+        return TRAINING / self.name / "weights"
+
+    @property
+    def run(self) -> Path:
+        return RUNS / self.name
+
+    @property
+    def done(self) -> bool:
+        return (self.run / "results.json").is_file()
+
+
+def experiments() -> list[Experiment]:
+    """In the order of what they tell: baselines, seeds of stage 3 and its ablations, open points, the other adapter."""
+    out = [Experiment(s, s, f"{s}-4step") for s in ("diffusion-only", "gan-only", "fixed-lambda", "slow-tuned")]
+    out += [
+        Experiment(f"gan-weight-{w}", "fast-adapter", "flashmotion-4step", changes=(f"gan_weight={w}",))
+        for w in (0.2, 0.5)
+    ]
+    out += [Experiment(s, s, f"{s}-4step") for s in ("lcm", "dmd")]
+    for seed in (1, 2):
+        stages = ("fast-adapter", "diffusion-only", "gan-only", "fixed-lambda")
+        rows = ("flashmotion-4step", "diffusion-only-4step", "gan-only-4step", "fixed-lambda-4step")
+        out += [Experiment(f"{s}-{seed}", s, r, seed=seed) for s, r in zip(stages, rows, strict=True)]
+    for name, form in (("rising", '"rising"'), ("0.225", "0.225"), ("0.93", "0.93")):
+        out.append(Experiment(f"lambda-{name}", "fast-adapter", "flashmotion-4step", changes=(f"lambda_form={form}",)))
+    for part, rest in (("SS", '["TC","VC"]'), ("TC", '["SS","VC"]'), ("VC", '["SS","TC"]')):
+        changes = (f"discriminator={rest}",)
+        out.append(Experiment(f"without-{part}", "fast-adapter", "flashmotion-4step", changes=changes))
+    slow = Experiment("slow-resnet", "slow-adapter", "slow-resnet-50step", "resnet")
+    out.append(slow)
+    for stage in ("fast-adapter", "diffusion-only", "gan-only", "fixed-lambda", "slow-tuned", "lcm", "dmd"):
+        row = f"{'flashmotion' if stage == 'fast-adapter' else stage}-resnet-4step"
+        out.append(Experiment(f"{stage}-resnet", stage, row, "resnet", after=slow.name))
+    out.append(Experiment("plugged-resnet", "", "plugged-resnet-4step", "resnet", after=slow.name))
+    return out
+
+
+def environment(e: Experiment, all_of: dict[str, Experiment]) -> dict[str, str]:
+    """Weights are looked for in the experiment's own folder, into which those that it builds on are linked."""
+    e.weights.mkdir(parents=True, exist_ok=True)
+    if e.after:
+        for part in (all_of[e.after].weights / "nano").iterdir():
+            link = e.weights / "nano" / part.name
+            link.parent.mkdir(exist_ok=True)
+            if not link.exists():
+                link.symlink_to(part.resolve(), target_is_directory=True)
+    return {**os.environ, "FLASHMOTION_WEIGHTS": str(e.weights.resolve())}
+
+
+def work(e: Experiment, all_of: dict[str, Experiment], compiled: bool) -> None:
+    """Trains and scores one experiment."""
+    env = environment(e, all_of)
+    if e.stage:
+        command = [BIN / "flashmotion", "train", e.stage, "--adapter", e.adapter, "--seed", str(e.seed)]
+        command += ["--run", f"queue/{e.name}"]
+        for change in e.changes:
+            command += ["--set", change]
+        subprocess.run([*command, *(["--compile"] if compiled else [])], env=env, check=True)
+    subprocess.run([BIN / "flashbench", "eval", "--model", e.row, "-o", str(e.run)], env=env, check=True)
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--list", "listed", is_flag=True, help="Only say what there is and what is done.")
+@click.option("--compile/--no-compile", "compiled", default=True, help="Compile the blocks (needs a C++ compiler).")
+def main(names: tuple[str, ...], listed: bool, compiled: bool) -> None:
+    """Works through the experiments, or through NAMES."""
+    all_of = {e.name: e for e in experiments()}
+    if unknown := [n for n in names if n not in all_of]:
+        raise click.UsageError(f"unknown experiment {unknown[0]!r}; known: {', '.join(all_of)}")
+    for e in all_of.values():
+        if listed:
+            click.echo(f"{'done' if e.done else 'open'}  {e.name}: {e.stage or 'no training'} {' '.join(e.changes)}")
+        elif not e.done and (not names or e.name in names):
+            click.echo(f"== {e.name}", err=True)
+            work(e, all_of, compiled)
+
+
+if __name__ == "__main__":
+    main()
