@@ -85,7 +85,10 @@ def machine() -> str:
 
 
 def met(row: dict[str, str]) -> bool | None:
-    """Whether a value keeps its target; None where it has none."""
+    """Whether a value keeps its target (`< 360`, or `92 to 98`); None where it has none."""
+    low, between, high = row["target"].partition(" to ")
+    if between:
+        return float(low) <= float(row["value"]) <= float(high)
     sign, _, bound = row["target"].partition(" ")
     return COMPARE[sign](float(row["value"]), float(bound)) if sign in COMPARE else None
 
