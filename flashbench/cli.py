@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from flashbench.cases.schema import Condition
     from flashbench.runs.results import Row
+    from flashbench.runs.shard import Shard
 
 WIDTH = 100  # of tables that do not go to a terminal
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -81,6 +82,9 @@ seed_option = click.option(
 )
 metrics_option = click.option("--metrics", help="Names with commas between them; all if not given.")
 workers_option = click.option("--workers", type=click.IntRange(min=1), help="Threads that score; else one a core.")
+shard_option = click.option(
+    "--shard", metavar="I/N", help="Only cases I, I+N, ... (I from 0); else what RANK or a Slurm array says."
+)
 output_option = click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder; else runs/<model>.")
 
 
@@ -116,14 +120,18 @@ def eval_(
 @suite_option
 @cases_option
 @seed_option
+@shard_option
 @output_option
-def generate(model: str, suite: str, cases: int | None, seed: int, output: Path | None) -> int:
-    """Put every case of a suite to a model and keep the videos in a run folder."""
+def generate(model: str, suite: str, cases: int | None, seed: int, shard: str | None, output: Path | None) -> int:
+    """Put every case of a suite to a model and keep the videos in a run folder.
+
+    Several processes may work on one folder, each with its own --shard.
+    """
     from flashbench.runs.progress import progress
     from flashbench.runs.session import generate_run
 
     with progress() as tick:
-        made = generate_run(model, suite, cases, seed, output, tick)
+        made = generate_run(model, suite, cases, seed, output, tick, shard=_shard(shard))
     _show_failures(made.root, made.failed)
     click.echo(made.root)
     return FAILED if made.failed else 0
@@ -134,16 +142,30 @@ def generate(model: str, suite: str, cases: int | None, seed: int, output: Path 
 @click.option("--suite", help="Where the suite is now, if it was moved since.")
 @metrics_option
 @workers_option
-def score(run: Path, suite: str | None, metrics: str | None, workers: int | None) -> int:
-    """Score the videos of a run folder and print the results."""
+@shard_option
+def score(run: Path, suite: str | None, metrics: str | None, workers: int | None, shard: str | None) -> int:
+    """Score the videos of a run folder and print the results.
+
+    With --shard, only measure these cases; the same command without it then puts all together.
+    """
     from flashbench.metrics.catalogue import choose
     from flashbench.runs.progress import progress
     from flashbench.runs.session import score_run
 
     wanted = choose(_names(metrics))
+    part = _shard(shard)
     with progress() as tick:
-        rows = score_run(run, wanted, suite, workers, tick)
+        rows = score_run(run, wanted, suite, workers, tick, part)
+    if part.count > 1:
+        click.echo(f"{run}: shard {part} is measured; when all are, run `flashbench score {run} --shard 0/1`")
+        return 0
     return _show_results(run, rows)
+
+
+def _shard(text: str | None) -> Shard:
+    from flashbench.runs.shard import from_environment, parse
+
+    return from_environment() if text is None else parse(text)
 
 
 def _names(metrics: str | None) -> list[str] | None:

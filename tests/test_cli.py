@@ -190,6 +190,7 @@ def test_leaderboard_of_two_runs(suite: Path) -> None:
         (["build", "sprites-v1", "--cases", "2", "--frames", "3", "-o", "x"], "frames is 3"),
         (["leaderboard", "nowhere", "-o", "x.csv"], "nowhere"),
         (["compare", "nowhere", "elsewhere"], "nowhere"),
+        (["generate", "--model", "static", "--shard", "2/2"], "--shard"),
         (["validate", "--only", "blurr"], "--only"),
         (["assets", "fetch", "clip"], "clip"),
         (["assets", "fetch", "--from", "x.whl"], "--from"),

@@ -163,25 +163,35 @@ def read_npz(path: StrPath) -> dict[str, npt.NDArray[Any]]:
 
 
 @contextlib.contextmanager
-def folder_lock(folder: StrPath) -> Iterator[None]:
+def folder_lock(folder: StrPath, part: str | None = None) -> Iterator[None]:
     """Holds `folder` (made if missing) for this process alone; the lock ends with the process, however it ends.
+
+    Args:
+        folder: the folder.
+        part: hold only this part of it: processes with other parts may work beside this one, a process that holds the
+            whole folder may not.
 
     Raises:
         InputError: another process, or another block of this one, holds the folder; or it cannot be written to.
     """
     folder = Path(folder)
-    handle = _acquire(folder)
-    _held.add(handle)
+    handles = [_acquire(folder, LOCK_NAME, alone=part is None)]
+    _held.update(handles)
     try:
+        if part is not None:
+            handles.append(_acquire(folder, f"{LOCK_NAME}-{part}", alone=True))
+            _held.update(handles)
         yield
     finally:
-        if handle in _held:
-            _held.discard(handle)
-            os.close(handle)
+        for handle in handles:
+            if handle in _held:
+                _held.discard(handle)
+                os.close(handle)
 
 
-def _acquire(folder: Path) -> int:
-    path = folder / LOCK_NAME
+def _acquire(folder: Path, name: str, alone: bool) -> int:
+    """An open file that holds a lock, shared with others unless `alone`."""
+    path = folder / name
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -189,11 +199,11 @@ def _acquire(folder: Path) -> int:
         except OSError as error:
             raise write_error(folder, error) from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
             now = path.stat()  # the folder may have been renamed or removed between opening and locking
             if (now.st_dev, now.st_ino) == (os.fstat(handle).st_dev, os.fstat(handle).st_ino):
                 os.ftruncate(handle, 0)
-                os.write(handle, f"{os.getpid()}\n".encode())
+                os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
                 return handle
         except BlockingIOError as error:
             owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"

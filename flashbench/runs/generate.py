@@ -13,6 +13,7 @@ from flashbench.files.atomic import read_json, sha256_arrays, write_json
 from flashbench.files.video import write_video
 from flashbench.models.protocol import VideoModel, checked_video
 from flashbench.runs.layout import RunFolder, case_seed
+from flashbench.runs.shard import WHOLE, Shard
 
 Tick = Callable[[str, int, int], None]
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -22,16 +23,19 @@ def silent(task: str, done: int, total: int) -> None:
     """A Tick that shows nothing."""
 
 
-def generate(run: RunFolder, model: VideoModel, suite: Suite, seed: int, tick: Tick = silent) -> list[str]:
+def generate(
+    run: RunFolder, model: VideoModel, suite: Suite, seed: int, tick: Tick = silent, shard: Shard = WHOLE
+) -> list[str]:
     """Makes the videos that are not there yet; returns the ids of the cases that failed.
 
     A case fails when the model raises. Failed cases are tried again by the next call. An InputError (an unreadable
     file of `videos:FOLDER`, an answer of another size) is not a failure of the model but something to mend: it is
     passed on, and so is a full disk.
     """
-    todo = [case_id for case_id in suite.case_ids if not run.answered(case_id)]
-    done, failed = len(suite) - len(todo), []
-    tick("generate", done, len(suite))
+    mine = shard.of(suite.case_ids)
+    todo = [case_id for case_id in mine if not run.answered(case_id)]
+    done, failed = len(mine) - len(todo), []
+    tick("generate", done, len(mine))
     for case_id in todo:
         case = suite.load_case(case_id)
         try:
@@ -45,7 +49,7 @@ def generate(run: RunFolder, model: VideoModel, suite: Suite, seed: int, tick: T
             why, where = f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
             write_json(run.failure(case_id), {"case": case_id, "error": why, "traceback": where})
         done += 1
-        tick("generate", done, len(suite))
+        tick("generate", done, len(mine))
     return failed
 
 

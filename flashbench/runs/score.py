@@ -18,6 +18,7 @@ from flashbench.runs.generate import Tick, silent
 from flashbench.runs.layout import RunFolder, RunInfo, generated_in
 from flashbench.runs.measure import Plan, missing, score_case
 from flashbench.runs.results import CaseScore, Row, summarise, write_results
+from flashbench.runs.shard import WHOLE, Shard
 
 RESULTS_VERSION = 1
 MOST_WORKERS = 8  # beyond that the interpreter's lock, and memory, outweigh
@@ -41,6 +42,7 @@ def score(
     cache: Path | None = None,
     make: MakeExtractors = extractors,
     tick: Tick = silent,
+    shard: Shard = WHOLE,
 ) -> list[Row]:
     """Scores a run whose videos are complete; writes its results and returns the rows.
 
@@ -52,6 +54,8 @@ def score(
         cache: folder of reference measurements; None: `default_cache()`.
         make: makes the extractors of the given names.
         tick: is told the progress.
+        shard: only these cases are measured, for a later call that takes all of them; nothing is summed up or written
+            but the measurements.
 
     Raises:
         InputError: cases that were not generated yet; another suite; damaged files.
@@ -59,22 +63,25 @@ def score(
     if suite.content_sha256 != info.suite_sha256 or suite.case_ids != info.case_ids:
         what = f"field suite_sha256 is not that of suite {suite.name!r} as it is now"
         raise InputError(run.description, what, "name the suite that was run with --suite")
-    if todo := missing(run, suite.case_ids):
-        what = f"{len(todo)} of {len(suite)} cases were not generated yet (first: {todo[0]})"
+    mine = shard.of(suite.case_ids)
+    if todo := missing(run, mine):
+        what = f"{len(todo)} of {len(mine)} cases were not generated yet (first: {todo[0]})"
         raise InputError(run.root, what, "run `flashbench generate` with the same options first")
     needed = {name for metric in metrics for name in metric.needs}
     check_length(needed, info.frames)
     found = make(needed)
     plan = Plan(run, suite, tuple(metrics), found, cache or default_cache())
-    scores = _score_cases(plan, workers or min(provenance.cores(), MOST_WORKERS), tick)
+    scores = _score_cases(plan, mine, workers or min(provenance.cores(), MOST_WORKERS), tick)
+    if shard != WHOLE:
+        return []
     rows = summarise(info.model, info.suite, scores, metrics)
     write_results(run.root, rows, scores, _facts(run, info, plan, scores))
     return rows
 
 
-def _score_cases(plan: Plan, workers: int, tick: Tick) -> list[CaseScore]:
-    """`score_case` of every case, in the suite's order. The first error stops the rest; what was measured is kept."""
-    ids, scores = plan.suite.case_ids, {}
+def _score_cases(plan: Plan, ids: Sequence[str], workers: int, tick: Tick) -> list[CaseScore]:
+    """`score_case` of each case, in their order. The first error stops the rest; what was measured is kept."""
+    scores: dict[str, CaseScore] = {}
     tick("score", 0, len(ids))
     with _one_thread_a_call() as prepare, ThreadPoolExecutor(workers, initializer=prepare) as pool:
         jobs: dict[Future[CaseScore], str] = {pool.submit(score_case, plan, i): i for i in ids}

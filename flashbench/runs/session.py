@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from flashbench.runs.generate import Tick, generate, silent
 from flashbench.runs.layout import RunFolder, check_run, describe, folder_name, open_run, read_run
 from flashbench.runs.results import Row
 from flashbench.runs.score import score
+from flashbench.runs.shard import WHOLE, Shard
 
 
 class Generated(NamedTuple):
@@ -34,6 +36,7 @@ def generate_run(
     output: Path | None,
     tick: Tick = silent,
     metrics: Sequence[Metric] = (),
+    shard: Shard = WHOLE,
 ) -> Generated:
     """Generates what is still missing of a run.
 
@@ -44,6 +47,7 @@ def generate_run(
         seed: seed of the generation.
         output: run folder; None: `runs/<model name>`.
         metrics: those that are wanted afterwards, so that what they cannot measure is refused before anything is made.
+        shard: the part of the cases that this process makes.
     """
     whole = open_suite(source)
     suite = whole if cases is None else open_suite(source, cases=cases)
@@ -52,9 +56,8 @@ def generate_run(
     root = output or Path("runs") / folder_name(model.name)
     info = describe(model, suite, source, len(whole), seed)
     check_run(root, info)  # before anything is written
-    with folder_lock(root):
-        remove_leftovers(root)
-        return Generated(root, suite, generate(open_run(root, info), model, suite, seed, tick))
+    with _held(root, shard):
+        return Generated(root, suite, generate(open_run(root, info), model, suite, seed, tick, shard))
 
 
 def score_run(
@@ -63,6 +66,7 @@ def score_run(
     source: str | Suite | None = None,
     workers: int | None = None,
     tick: Tick = silent,
+    shard: Shard = WHOLE,
 ) -> list[Row]:
     """Scores a generated run.
 
@@ -71,12 +75,21 @@ def score_run(
         metrics: the wanted ones.
         source: where the suite is now, or the suite itself; None: where it was when the run was generated.
         workers: threads; see `score.score`.
+        shard: a part of the cases is only measured: there are no rows yet, the list is empty.
     """
     info = read_run(root)
     if isinstance(source, Suite):
         suite = source
     else:
         suite = open_suite(source or info.source, cases=len(info.case_ids) if info.not_for_leaderboard else None)
-    with folder_lock(root):
-        remove_leftovers(root)
-        return score(RunFolder(root), info, suite, metrics, workers=workers, tick=tick)
+    with _held(root, shard):
+        return score(RunFolder(root), info, suite, metrics, workers=workers, tick=tick, shard=shard)
+
+
+@contextmanager
+def _held(root: Path, shard: Shard) -> Iterator[None]:
+    """The folder, or one shard's part of it. Only who holds the whole may tidy up what killed writers left."""
+    with folder_lock(root, None if shard == WHOLE else str(shard)):
+        if shard == WHOLE:
+            remove_leftovers(root)
+        yield
