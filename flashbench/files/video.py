@@ -150,6 +150,30 @@ def write_video(path: StrPath, frames: npt.NDArray[np.uint8], fps: float) -> Non
     write_bytes(path, file.getbuffer())
 
 
+def mp4_bytes(frames: npt.NDArray[np.uint8], fps: float, options: dict[str, str]) -> bytes:
+    """Frames uint8 `[T, H, W, 3]` RGB as H.264 (4:2:0, BT.601) in MP4; `options` are x264's, such as `{"crf": "12"}`.
+
+    Raises:
+        ValueError: an odd width or height, which 4:2:0 cannot hold.
+    """
+    if frames.shape[1] % 2 or frames.shape[2] % 2:
+        raise ValueError(f"frames are {frames.shape[2]}x{frames.shape[1]} px, and H.264 wants even sides")
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
+        stream.codec_context.thread_count = 1
+        for frame in frames:
+            container.mux(stream.encode(VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def write_mp4(path: StrPath, frames: npt.NDArray[np.uint8], fps: float, crf: int = 12) -> None:
+    """Writes frames as an MP4 that every player opens; lossy. Raises as `write_video` and `mp4_bytes` do."""
+    write_bytes(path, mp4_bytes(frames, fps, {"crf": str(crf)}))
+
+
 def write_png(path: StrPath, frame: npt.NDArray[np.uint8]) -> None:
     """Writes one uint8 `[H, W, 3]` RGB frame as PNG. Raises InputError where it cannot be written."""
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:

@@ -6,14 +6,15 @@ table says what each does at which strength. Corruptions of the scene (paths, ob
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
-from fractions import Fraction
-from io import BytesIO
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from flashbench.files.video import mp4_bytes, read_video
 
 Video = npt.NDArray[np.uint8]
 STRENGTHS = (1, 2, 3, 4, 5)
@@ -45,20 +46,10 @@ def noise(video: Video, level: float, rng: np.random.Generator) -> Video:
 
 def h264(video: Video, level: float, rng: np.random.Generator) -> Video:
     """Encoded with x264 at a constant quantiser and decoded again."""
-    import av
-
-    height, width = video.shape[1:3]
-    buffer = BytesIO()
-    with av.open(buffer, "w", format="matroska") as out:
-        stream = out.add_stream("libx264", rate=Fraction(24), options={"qp": f"{level:.0f}", "threads": "1"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for frame in video:
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        out.mux(stream.encode(None))
-    buffer.seek(0)
-    with av.open(buffer, "r") as held:
-        frames = [f.to_ndarray(format="rgb24") for f in held.decode(video=0)]
-    return _like(video, np.stack(frames).astype(np.float64))
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        file.write(mp4_bytes(video, 24, {"qp": f"{level:.0f}"}))
+        file.flush()
+        return _like(video, read_video(file.name).astype(np.float64))
 
 
 def flicker(video: Video, level: float, rng: np.random.Generator) -> Video:
