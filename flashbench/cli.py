@@ -254,6 +254,60 @@ def build(
     click.echo(output)
 
 
+@main.command("import")
+@click.argument("layout")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--size", help="HxW px of the suite's frames; else those of the first clip.")
+@click.option("--frames", type=click.IntRange(min=2), help="Length of the suite's videos; else that of the first clip.")
+@click.option("--condition", type=click.Choice(["masks", "boxes"]), help="What models are given; else what fits.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Suite folder.")
+def import_(
+    layout: str, source: Path, size: str | None, frames: int | None, condition: Condition | None, output: Path
+) -> None:
+    """Make a suite folder of SOURCE, which lies in somebody else's LAYOUT (magicdata, davis, tapvid).
+
+    Clips are cut to the suite's length, cropped in the middle to its shape and scaled to its size; each case says so.
+    """
+    from flashbench.cases.folder import save_suite
+    from flashbench.layouts.clips import Form, suite_of
+    from flashbench.layouts.registry import layout as find
+    from flashbench.runs.progress import progress
+
+    held = find(layout)
+    if not source.exists():
+        raise InputError(source, "does not exist", "give the folder or file to import")
+    form = Form(_size(size), frames, None, condition or held.condition)
+    suite = suite_of(held.read(source), form)
+    with progress() as tick:
+        save_suite(suite, output, 1, lambda done, total: tick("import", done, total))
+    click.echo(output)
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    height, cross, width = text.lower().partition("x")
+    if not cross or not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise InputError("--size", f"is {text!r}", "write height x width in px, such as 256x384")
+    return int(height), int(width)
+
+
+@main.command()
+@click.argument("layout")
+@click.argument("suite")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder or file to write.")
+def export(layout: str, suite: str, output: Path) -> None:
+    """Write SUITE (a name or folder) in somebody else's LAYOUT, so that their models can be run on our cases."""
+    from flashbench.cases.suites import open_suite
+    from flashbench.layouts.registry import layout as find
+
+    held = find(layout)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(output, "is there already and not empty", "choose another one with -o")
+    held.write(open_suite(suite), output)
+    click.echo(output)
+
+
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(

@@ -61,7 +61,19 @@ def test_help_is_there_at_once() -> None:
     begun = time.monotonic()
     done = subprocess.run([sys.executable, "-m", "flashbench.cli", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
-    for command in ("eval", "generate", "score", "list", "build", "leaderboard", "compare", "validate", "assets"):
+    for command in (
+        "eval",
+        "generate",
+        "score",
+        "list",
+        "build",
+        "leaderboard",
+        "compare",
+        "validate",
+        "import",
+        "export",
+        "assets",
+    ):
         assert f"  {command} " in done.stdout
     assert time.monotonic() - begun < 5  # nothing heavy is imported
 
@@ -168,6 +180,15 @@ def test_leaderboard_of_two_runs(suite: Path) -> None:
     assert run("compare", "runs/static", "runs/cutout", "--stratum", "12").exit_code == 2
 
 
+def test_out_and_in_again(suite: Path) -> None:
+    """Somebody else's folder is scored in two commands."""
+    assert run("export", "davis", suite, "-o", "theirs").exit_code == 0
+    assert run("export", "davis", suite, "-o", "theirs").exit_code == 2  # not over what is there
+    assert run("import", "davis", "theirs", "-o", "suites/theirs").exit_code == 0
+    done = run("eval", "--model", "static", "--suite", "suites/theirs", "--metrics", QUICK)
+    assert done.exit_code == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -192,6 +213,10 @@ def test_leaderboard_of_two_runs(suite: Path) -> None:
         (["compare", "nowhere", "elsewhere"], "nowhere"),
         (["generate", "--model", "static", "--shard", "2/2"], "--shard"),
         (["validate", "--only", "blurr"], "--only"),
+        (["import", "coco", "nowhere", "-o", "x"], "unknown layout 'coco'; choose one of magicdata"),
+        (["import", "davis", "nowhere", "-o", "x"], "nowhere"),
+        (["import", "davis", ".", "--size", "64", "-o", "x"], "--size"),
+        (["export", "davis", "sprites-v9", "-o", "x"], "did you mean 'sprites-v1'?"),
         (["assets", "fetch", "clip"], "clip"),
         (["assets", "fetch", "--from", "x.whl"], "--from"),
         (["assets", "fetch", "i3d", "--from", "x.whl"], "x.whl"),
@@ -245,7 +270,7 @@ def test_videos_made_elsewhere_are_scored_or_named(suite: Path) -> None:
 
 
 def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("flashbench.runs.session.generate_run", interrupt)

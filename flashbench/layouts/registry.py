@@ -1,0 +1,35 @@
+"""Layouts by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from flashbench.cases.schema import Condition, Suite
+from flashbench.errors import InputError
+from flashbench.layouts import davis, magicdata, tapvid
+from flashbench.layouts.clips import Source
+
+
+class Layout(NamedTuple):
+    """How data of others are read and written. condition: what its annotations can ask for, unless another is given."""
+
+    read: Callable[[Path], Source]
+    write: Callable[[Suite, Path], None]
+    condition: Condition
+    what: str
+
+
+LAYOUTS = {
+    "magicdata": Layout(magicdata.read, magicdata.write, "masks", "MagicData and MagicBench: colour maps and a CSV"),
+    "davis": Layout(davis.read, davis.write, "masks", "DAVIS 2016 and 2017: JPEGs and indexed PNGs"),
+    "tapvid": Layout(tapvid.read, tapvid.write, "boxes", "TAP-Vid pickles: points (read without running code)"),
+}
+
+
+def layout(name: str) -> Layout:
+    """A layout by name."""
+    if name not in LAYOUTS:
+        raise InputError("LAYOUT", f"unknown layout {name!r}", f"choose one of {', '.join(LAYOUTS)}")
+    return LAYOUTS[name]
