@@ -19,7 +19,7 @@ from flashbench.errors import InputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from flashbench.cases.schema import Condition
+    from flashbench.cases.schema import Condition, Suite
     from flashbench.runs.results import Row
     from flashbench.runs.shard import Shard
 
@@ -252,6 +252,30 @@ def build(
     with progress() as tick:
         save_suite(suite, output, cores(), lambda done, total: tick("build", done, total))
     click.echo(output)
+
+
+@main.command()
+@click.argument("suite", type=click.Path(path_type=Path))
+def check(suite: Path) -> None:
+    """Load everything in a SUITE folder and compare it with its hashes; prints what the suite is."""
+    from flashbench.cases.folder import read_suite, verify
+    from flashbench.runs.progress import progress
+
+    held = read_suite(suite)
+    with progress() as tick:
+        sha256 = verify(suite, lambda done, total: tick("check", done, total))
+    strata = ", ".join(f"{stratum}: {n}" for stratum, n in _strata(held).items())
+    click.echo(f"{suite}: {held.name}, {len(held)} cases ({strata}), condition {held.condition}")
+    height, width = held.size
+    click.echo(f"{held.frames} frames of {width}x{height} px, {held.fps:g} frames a second, content {sha256}")
+
+
+def _strata(suite: Suite) -> dict[str, int]:
+    """Cases by number of objects."""
+    from collections import Counter
+
+    counts = Counter(suite.load_case(i).stratum for i in suite.case_ids)
+    return dict(sorted(counts.items()))
 
 
 @main.command("import")

@@ -29,7 +29,7 @@ def complaint(done: Result) -> str:
     assert done.exit_code == 2, (done.output, done.exception)
     assert done.stdout == ""
     *progress, line = done.stderr.splitlines()
-    assert all(before.startswith(("generate ", "score ")) for before in progress)
+    assert all(before.startswith(("generate ", "score ", "check ")) for before in progress)
     assert line.startswith("flashbench: ")
     return line
 
@@ -185,6 +185,16 @@ def test_out_and_in_again(suite: Path) -> None:
     assert run("export", "davis", suite, "-o", "theirs").exit_code == 0
     assert run("export", "davis", suite, "-o", "theirs").exit_code == 2  # not over what is there
     assert run("import", "davis", "theirs", "-o", "suites/theirs").exit_code == 0
+    done = run("check", "suites/theirs")
+    assert (
+        done.exit_code == 0 and "theirs, 6 cases (1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6+: 1), condition masks" in done.stdout
+    )
+    assert "20 frames of 32x32 px, 24 frames a second, content " in done.stdout
+    with open("suites/theirs/videos/1-0000.mkv", "ab") as file:
+        file.write(b"x")
+    Path("suites/theirs/first_frames/2-0000.png").unlink()
+    assert "2-0000.png" in complaint(run("check", "suites/theirs"))
+    assert run("import", "davis", "theirs", "-o", "suites/theirs").exit_code == 0
     done = run("eval", "--model", "static", "--suite", "suites/theirs", "--metrics", QUICK)
     assert done.exit_code == 0, done.stderr
 
@@ -215,6 +225,7 @@ def test_out_and_in_again(suite: Path) -> None:
         (["validate", "--only", "blurr"], "--only"),
         (["import", "coco", "nowhere", "-o", "x"], "unknown layout 'coco'; choose one of magicdata"),
         (["import", "davis", "nowhere", "-o", "x"], "nowhere"),
+        (["check", "nowhere"], "nowhere"),
         (["import", "davis", ".", "--size", "64", "-o", "x"], "--size"),
         (["export", "davis", "sprites-v9", "-o", "x"], "did you mean 'sprites-v1'?"),
         (["assets", "fetch", "clip"], "clip"),
