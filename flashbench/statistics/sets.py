@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import linalg
 
 from flashbench.metrics.frechet import nuclear_norm
 from flashbench.statistics.paired import LEAST, NAN, Z_95, Z_POWER_80, Difference
@@ -62,8 +63,19 @@ def frechet_from(g: Grams, weights: Floats) -> float:
     traces = (wx @ np.diag(xx) - n * mean_xx) / (n - 1) + (wy @ np.diag(yy) - m * mean_yy) / (m - 1)
     centred = xy - (px @ xy)[None, :] - (xy @ py)[:, None] + mean_xy
     centred *= np.sqrt(wx)[:, None] * np.sqrt(wy)[None, :]
-    overlap = nuclear_norm(centred) / math.sqrt((n - 1) * (m - 1))
+    norm = nuclear_norm(centred) if (weights == 1).all() else _nuclear_norm(centred)
+    overlap = norm / math.sqrt((n - 1) * (m - 1))
     return float(max(mean_xx + mean_yy - 2 * mean_xy + traces - 2 * overlap, 0.0))
+
+
+def _nuclear_norm(matrix: Floats) -> float:
+    """Sum of the singular values by the eigenvalues of M M', about three times faster than theirs.
+
+    Squaring loses what lies below 1e-8 of the largest one: nothing beside the spread of resampled distances, for which
+    alone it is used.
+    """
+    small = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    return float(np.sqrt(np.maximum(linalg.eigvalsh(small @ small.T, overwrite_a=True, check_finite=False), 0)).sum())
 
 
 def pair_terms(ours: Sequence[npt.NDArray[np.floating]], theirs: Sequence[npt.NDArray[np.floating]]) -> Floats:
