@@ -18,6 +18,7 @@ from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import write_bytes
 from flashbench.layouts.clips import Clip, ClipObject, Source
+from flashbench.layouts.points import write_jpeg
 
 FPS = 24.0
 RESOLUTION = "480p"
@@ -87,7 +88,7 @@ def _labels(path: Path, size: tuple[int, ...]) -> npt.NDArray[np.uint8]:
 
 
 def write(suite: Suite, root: Path) -> None:
-    """Writes a suite in this layout; JPEG at quality 95, the largest that OpenCV's defaults use."""
+    """Writes a suite in this layout; JPEG at quality 95."""
     from io import BytesIO, StringIO
 
     from PIL import Image
@@ -103,9 +104,7 @@ def write(suite: Suite, root: Path) -> None:
         labels = (masks * np.arange(1, len(masks) + 1, dtype=np.uint8)[:, None, None, None]).max(axis=0)
         table.writerow([case_id, case.prompt])
         for t, frame in enumerate(video):
-            good, data = cv2.imencode(".jpg", np.ascontiguousarray(frame[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 95])
-            assert good
-            write_bytes(root / "JPEGImages" / RESOLUTION / case_id / f"{t:05d}.jpg", data.tobytes())
+            write_jpeg(root / "JPEGImages" / RESOLUTION / case_id / f"{t:05d}.jpg", frame)
             picture, out = Image.fromarray(labels[t], "P"), BytesIO()
             picture.putpalette([c for k in range(256) for c in (k * 67 % 256, k * 131 % 256, k * 29 % 256)])
             picture.save(out, "PNG")
