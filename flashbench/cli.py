@@ -288,7 +288,7 @@ def _strata(suite: Suite) -> dict[str, int]:
 def import_(
     layout: str, source: Path, size: str | None, frames: int | None, condition: Condition | None, output: Path
 ) -> None:
-    """Make a suite folder of SOURCE, which lies in somebody else's LAYOUT (magicdata, davis, movebench, ati, tora, tapvid).
+    """Make a suite folder of SOURCE, laid out by others (LAYOUT: magicdata, davis, movebench, ati, tora, tapvid).
 
     Clips are cut to the suite's length, cropped in the middle to its shape and scaled to its size; each case says so.
     """
