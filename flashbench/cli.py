@@ -82,6 +82,9 @@ seed_option = click.option(
 )
 metrics_option = click.option("--metrics", help="Names with commas between them; all if not given.")
 workers_option = click.option("--workers", type=click.IntRange(min=1), help="Threads that score; else one a core.")
+conform_option = click.option(
+    "--conform", is_flag=True, help="Bring answers of another length, rate or size to what was asked, and say so."
+)
 shard_option = click.option(
     "--shard", metavar="I/N", help="Only cases I, I+N, ... (I from 0); else what RANK or a Slurm array says."
 )
@@ -95,9 +98,17 @@ output_option = click.option("-o", "--output", type=click.Path(path_type=Path), 
 @seed_option
 @metrics_option
 @workers_option
+@conform_option
 @output_option
 def eval_(
-    model: str, suite: str, cases: int | None, seed: int, metrics: str | None, workers: int | None, output: Path | None
+    model: str,
+    suite: str,
+    cases: int | None,
+    seed: int,
+    metrics: str | None,
+    workers: int | None,
+    conform: bool,
+    output: Path | None,
 ) -> int:
     """Generate and score: puts every case of a suite to a model and prints how well it did.
 
@@ -109,7 +120,7 @@ def eval_(
 
     wanted = choose(_names(metrics))
     with progress() as tick:
-        made = generate_run(model, suite, cases, seed, output, tick, wanted)
+        made = generate_run(model, suite, cases, seed, output, tick, wanted, conformed=conform)
         _show_failures(made.root, made.failed)
         rows = score_run(made.root, wanted, made.suite, workers, tick)
     return _show_results(made.root, rows)
@@ -121,8 +132,11 @@ def eval_(
 @cases_option
 @seed_option
 @shard_option
+@conform_option
 @output_option
-def generate(model: str, suite: str, cases: int | None, seed: int, shard: str | None, output: Path | None) -> int:
+def generate(
+    model: str, suite: str, cases: int | None, seed: int, shard: str | None, conform: bool, output: Path | None
+) -> int:
     """Put every case of a suite to a model and keep the videos in a run folder.
 
     Several processes may work on one folder, each with its own --shard.
@@ -131,7 +145,7 @@ def generate(model: str, suite: str, cases: int | None, seed: int, shard: str | 
     from flashbench.runs.session import generate_run
 
     with progress() as tick:
-        made = generate_run(model, suite, cases, seed, output, tick, shard=_shard(shard))
+        made = generate_run(model, suite, cases, seed, output, tick, shard=_shard(shard), conformed=conform)
     _show_failures(made.root, made.failed)
     click.echo(made.root)
     return FAILED if made.failed else 0
@@ -184,6 +198,8 @@ def _show_results(root: Path, rows: Sequence[Row]) -> int:
     info = read_run(root)
     click.echo(f"{info.model} on {info.suite} (seed {info.seed}): {root / 'results.csv'}")
     show(results_table(rows))
+    if info.model_info.get("conformed"):
+        click.echo("Answers were conformed: brought to the asked length, frame rate and size (docs/layouts.md).")
     if info.not_for_leaderboard:
         click.echo(f"Not for a leaderboard: {info.not_for_leaderboard}.")
     return FAILED if any(row.n_failed for row in rows) else 0

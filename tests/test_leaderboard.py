@@ -64,6 +64,10 @@ def test_the_same_runs_give_the_same_bytes(tmp_path: Path, scored_run: Make) -> 
             "fingerprint of metric epe_lk is 9999999999999999",
         ),
         ({"metrics": {"epe_lk": "1" * 16}}, "fingerprint of metric fvd_i3d is absent, but 2222222222222222 in"),
+        (
+            {"model": {"name": "two", "fingerprint": "f", "info": {"conformed": 1}}},
+            "conforming of answers (--conform) is 1, but no in",
+        ),
         ({"not_for_leaderboard": "2 of the suite's 48 cases"}, "not for a leaderboard: 2 of the suite's 48 cases"),
     ],
 )

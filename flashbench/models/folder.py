@@ -12,7 +12,7 @@ import numpy.typing as npt
 from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import sha256_file
-from flashbench.files.video import FORMATS, KINDS, read_video_as
+from flashbench.files.video import FORMATS, KINDS, probe, read_video, read_video_as
 
 PREFIX = "videos:"
 
@@ -52,10 +52,18 @@ class FolderModel:
         Raises:
             InputError: damaged, or of another size, frame rate or length than the case asks.
         """
+        return read_video_as(self._path(case), case.frames, case.size, case.fps, f"case {case.id!r}")
+
+    def read(self, case: Case) -> tuple[Path, npt.NDArray[np.uint8], float | None]:
+        """The video of a case as it is, its file, and its frame rate (None: a folder of PNGs has none)."""
+        path = self._path(case)
+        return path, read_video(path), probe(path).fps
+
+    def _path(self, case: Case) -> Path:
         path = self._paths.get(case.id)
         if path is None:
             raise InputError(self.name, f"has no video for case {case.id!r}", "give the suite that the videos answer")
-        return read_video_as(path, case.frames, case.size, case.fps, f"case {case.id!r}")
+        return path
 
 
 def _find(folder: Path, case_id: str) -> Path | None:

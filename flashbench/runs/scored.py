@@ -69,6 +69,8 @@ def check_same_measure(runs: Sequence[Scored]) -> None:
 def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
     """(what, value in a, value in b) of everything that forbids a comparison."""
     found = [(f"suite {k}", str(a["suite"][k]), str(b["suite"][k])) for k in ("name", "content_sha256")]
+    ours, theirs = (str(x["model"].get("info", {}).get("conformed", "no")) for x in (a, b))
+    found.append(("conforming of answers (--conform)", ours, theirs))
     for name in dict.fromkeys([*a["metrics"], *b["metrics"]]):
         ours, theirs = (str(x["metrics"].get(name, "absent")) for x in (a, b))
         found.append((f"fingerprint of metric {name}", ours, theirs))

@@ -11,6 +11,7 @@ from flashbench.cases.schema import Suite
 from flashbench.cases.suites import open_suite
 from flashbench.files.atomic import folder_lock, remove_leftovers
 from flashbench.metrics.catalogue import Metric
+from flashbench.models.conform import Conformed
 from flashbench.models.registry import create_model
 from flashbench.runs.extractors import check_length
 from flashbench.runs.generate import Tick, generate, silent
@@ -37,6 +38,7 @@ def generate_run(
     tick: Tick = silent,
     metrics: Sequence[Metric] = (),
     shard: Shard = WHOLE,
+    conformed: bool = False,
 ) -> Generated:
     """Generates what is still missing of a run.
 
@@ -48,11 +50,14 @@ def generate_run(
         output: run folder; None: `runs/<model name>`.
         metrics: those that are wanted afterwards, so that what they cannot measure is refused before anything is made.
         shard: the part of the cases that this process makes.
+        conformed: answers of another length, rate or size are brought to what was asked (`models.conform`).
     """
     whole = open_suite(source)
     suite = whole if cases is None else open_suite(source, cases=cases)
     check_length({name for metric in metrics for name in metric.needs}, suite.frames)
     model = create_model(model_name, suite)
+    if conformed:
+        model = Conformed(model)
     root = output or Path("runs") / folder_name(model.name)
     info = describe(model, suite, source, len(whole), seed)
     check_run(root, info)  # before anything is written
