@@ -61,7 +61,9 @@ def scored_run(tmp_path: Path) -> Callable[..., Path]:
         rows = np.random.default_rng(seed).normal(shift, 1, (3, 6)).astype(np.float32)
         write_npz(path, features=rows, key=np.array(path.stem))
 
-    def make(folder: Path, model: str, epe: float | Sequence[float] = 2.5, shift: float = 0.0, **changes: Any) -> Path:
+    def make(
+        folder: Path, model: str, /, epe: float | Sequence[float] = 2.5, shift: float = 0.0, **changes: Any
+    ) -> Path:
         values = [epe, epe] if isinstance(epe, float | int) else list(epe)
         ids = [f"{1 + k % 2}-{k // 2}" for k in range(len(values))]
         run = folder / model
