@@ -294,6 +294,52 @@ def _strata(suite: Suite) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
+@main.command()
+@click.argument("video", type=click.Path(path_type=Path))
+@click.option("--prompt", required=True, help="A sentence that says what happens.")
+@click.option(
+    "--boxes", type=click.Path(path_type=Path), help='JSON list of {"name", "box": [x0, y0, x1, y1]} on frame 0.'
+)
+@click.option(
+    "--masks", type=click.Path(path_type=Path), help="Folder of PNGs: one mask of frame 0 an object, so named."
+)
+@click.option("--id", "clip_id", help="Id of the case; else the file's name.")
+@click.option("--frames", type=click.IntRange(min=2), help="Use only so many frames.")
+@click.option("--size", help="HxW px of the case, cropped in the middle; else the video's.")
+@click.option("--condition", type=click.Choice(["masks", "boxes"]), default="boxes", show_default=True)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Suite folder; added to if there.")
+def annotate(
+    video: Path,
+    prompt: str,
+    boxes: Path | None,
+    masks: Path | None,
+    clip_id: str | None,
+    frames: int | None,
+    size: str | None,
+    condition: Condition,
+    output: Path,
+) -> None:
+    """Make a case of your own VIDEO: mark objects on its first frame, the tracker `lk` follows them; check the sheet.
+
+    Boxes and masks are in px of the case's first frame, after cropping and scaling.
+    """
+    from flashbench import annotate as work
+    from flashbench.tracking.lk import LKTracker
+
+    if (boxes is None) == (masks is None):
+        raise InputError("--boxes, --masks", "both or none given", "mark the objects in one of the two ways")
+    frames_of, fps = work.load_clip(video, frames, _size(size))
+    marked = work.from_boxes(boxes, frames_of[0]) if boxes else work.from_masks(masks, frames_of[0])  # type: ignore[arg-type]
+    case = work.case_of(clip_id or video.stem, prompt, frames_of, fps, marked, LKTracker(), condition)
+    work.add_case(case, frames_of, output, output.resolve().name)
+    sheet = output.with_name(f"{output.name}-{case.id}.png")
+    work.sheet(case, frames_of, sheet)
+    for line in work.poorly_found(case):
+        click.echo(f"flashbench: {line}", err=True)
+    click.echo(output)
+    click.echo(sheet)
+
+
 @main.command("import")
 @click.argument("layout")
 @click.argument("source", type=click.Path(path_type=Path))

@@ -9,35 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flashbench.cases.schema import Case, Condition, ObjectTrack
+from flashbench.cases.segment import mask_in
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_json
 from flashbench.files.video import read_png
-
-
-def _mask_in(image: npt.NDArray[np.uint8], box: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """The object inside a box of the first frame: GrabCut, or the whole box where that finds next to nothing."""
-    import cv2
-
-    h, w = image.shape[:2]
-    x0, y0 = np.clip(np.floor(box[:2] + 0.5).astype(int), 0, (w - 2, h - 2))
-    x1, y1 = np.clip(np.ceil(box[2:] + 0.5).astype(int), (x0 + 1, y0 + 1), (w, h))
-    whole = np.zeros((h, w), np.bool_)
-    whole[y0:y1, x0:x1] = True
-    if x1 - x0 < 4 or y1 - y0 < 4:
-        return whole
-    labels = np.zeros((h, w), np.uint8)
-    cv2.setRNGSeed(0)
-    cv2.grabCut(
-        np.ascontiguousarray(image[..., ::-1]),
-        labels,
-        (int(x0), int(y0), int(x1 - x0), int(y1 - y0)),
-        np.zeros((1, 65)),
-        np.zeros((1, 65)),
-        5,
-        cv2.GC_INIT_WITH_RECT,
-    )
-    found = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)) & whole
-    return found if found.sum() >= 0.2 * whole.sum() else whole
 
 
 def carried(
@@ -98,7 +73,7 @@ def _object(
         if not mask.any():
             raise InputError(where, f"{field}.mask is black all over", "paint the object white")
     else:
-        mask = _mask_in(image, track[0])
+        mask = mask_in(image, track[0])
     masks = carried(mask, track, visible) if condition == "masks" else mask[None]
     return ObjectTrack(entry["name"], track, visible, masks)
 

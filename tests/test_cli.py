@@ -180,6 +180,17 @@ def test_leaderboard_of_two_runs(suite: Path) -> None:
     assert run("compare", "runs/static", "runs/cutout", "--stratum", "12").exit_code == 2
 
 
+def test_a_clip_of_ones_own(suite: Path) -> None:
+    """From a video to a scored suite in two commands."""
+    clip, box = suite / "videos" / "1-0000.mkv", [4, 4, 20, 20]
+    Path("boxes.json").write_text(f'[{{"name": "thing", "box": {box}}}]')
+    done = run("annotate", clip, "--prompt", "It moves.", "--boxes", "boxes.json", "-o", "own")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.split() == ["own", "own-1-0000.png"] and Path("own-1-0000.png").is_file()
+    assert run("check", "own").exit_code == 0
+    assert run("eval", "--model", "static", "--suite", "own", "--metrics", QUICK).exit_code == 0
+
+
 def test_out_and_in_again(suite: Path) -> None:
     """Somebody else's folder is scored in two commands."""
     assert run("export", "davis", suite, "-o", "theirs").exit_code == 0
@@ -226,6 +237,8 @@ def test_out_and_in_again(suite: Path) -> None:
         (["import", "coco", "nowhere", "-o", "x"], "unknown layout 'coco'; choose one of magicdata"),
         (["import", "davis", "nowhere", "-o", "x"], "nowhere"),
         (["check", "nowhere"], "nowhere"),
+        (["annotate", "nowhere.mp4", "--prompt", "x", "-o", "x"], "both or none given"),
+        (["annotate", "nowhere.mp4", "--prompt", "x", "--masks", "m", "-o", "x"], "nowhere.mp4"),
         (["import", "davis", ".", "--size", "64", "-o", "x"], "--size"),
         (["export", "davis", "sprites-v9", "-o", "x"], "did you mean 'sprites-v1'?"),
         (["assets", "fetch", "clip"], "clip"),
