@@ -87,7 +87,7 @@ def case_of(
 ) -> Case:
     """Follows the marked objects through a video uint8 `[T, H, W, 3]` and makes a case of what the tracker found."""
     n = len(video)
-    start = [np.repeat(boxes_of(m.mask[None]), n, axis=0) for m in marked]
+    start = [np.repeat(boxes_of(np.asarray(m.mask)[None]), n, axis=0) for m in marked]
     seen = np.ones(n, np.bool_)
     told = tuple(ObjectTrack(m.name, b, seen, m.mask[None]) for m, b in zip(marked, start, strict=True))
     asked = Case(clip_id, prompt, video[0], told, fps, "boxes")
@@ -111,7 +111,7 @@ def case_of(
 
 def _sound(boxes: npt.NDArray[np.float32], start: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Boxes with area on every frame: one without takes that of frame 0, moved nowhere."""
-    good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    good = np.asarray(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
     return np.where(good[:, None], boxes, start).astype(np.float32)
 
 
