@@ -32,6 +32,7 @@ def group() -> None:
 @click.option("--adapter", default="controlnet", show_default=True, type=click.Choice(["controlnet", "resnet"]))
 @click.option("--set", "changes", multiple=True, metavar="FIELD=JSON", help="A field of the preset, for an experiment.")
 @click.option("--report-to", default="none", show_default=True, type=click.Choice(["tensorboard", "none"]))
+@click.option("--warm", is_flag=True, help="Start from this stage's exported weights instead of anew.")
 @click.option("--run", "run_name", help="Name of this run's folder of checkpoints and logs, instead of the stage's.")
 def train(
     stage: str,
@@ -46,6 +47,7 @@ def train(
     adapter: str,
     changes: tuple[str, ...],
     report_to: str,
+    warm: bool,
     run_name: str | None,
 ) -> None:
     """Train STAGE and export what it makes.
@@ -67,7 +69,11 @@ def train(
         if not field:
             raise InputError("--steps", f"{stage} makes as many updates as stage 3", "leave --steps out")
         chosen = dataclasses.replace(chosen, **{field: dataclasses.replace(getattr(chosen, field), steps=steps)})
-    run(stage, chosen, Options(folder, seed, minutes, threads, dtype, compiled, report_to=report_to, run=run_name))
+    run(
+        stage,
+        chosen,
+        Options(folder, seed, minutes, threads, dtype, compiled, report_to=report_to, run=run_name, warm=warm),
+    )
 
 
 @group.command()

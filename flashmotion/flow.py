@@ -40,8 +40,9 @@ def few_step_times(steps: int = 4, shift: float = 1.0) -> Tensor:
     return sampling_times(steps, shift)[:-1]
 
 
-def training_times(n: int, shift: float, high: float, generator: torch.Generator) -> Tensor:
-    """`[n]` times: logit-normal, shifted; a share `high` of them uniform in 0.9..1, where composition is decided."""
+def training_times(n: int, shift: float, high: float, low: float, generator: torch.Generator) -> Tensor:
+    """`[n]` times: logit-normal, shifted; a share `high` uniform in 0.9..1 instead, a share `low` in 0..0.4."""
     t = shifted(torch.sigmoid(torch.randn(n, generator=generator)), shift)
-    top = 0.9 + 0.1 * torch.rand(n, generator=generator)
-    return torch.where(torch.rand(n, generator=generator) < high, top, t).clamp(1e-3, 1)
+    top, bottom = 0.9 + 0.1 * torch.rand(n, generator=generator), 0.4 * torch.rand(n, generator=generator)
+    kind = torch.rand(n, generator=generator)
+    return torch.where(kind < high, top, torch.where(kind > 1 - low, bottom, t)).clamp(1e-3, 1)

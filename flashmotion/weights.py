@@ -57,6 +57,19 @@ def export(net: nn.Module, preset: str, part: str, made: dict[str, Any], dtype: 
     return target
 
 
+def manifest(preset: str, part: str) -> dict[str, Any]:
+    """What is written down of an exported network.
+
+    Raises:
+        InputError: there is none, or it does not name the hashes.
+    """
+    path = folder(preset, part) / "manifest.json"
+    found = read_json(path)
+    if not isinstance(found, dict) or not all(isinstance(found.get(k), str) for k in ("sha256", "config_sha256")):
+        raise InputError(path, "sha256 or config_sha256 is missing", "restore the file from the repository")
+    return found
+
+
 def load(cls: Any, preset: str, part: str) -> Any:
     """Loads a shipped network as float32, in eval mode, its hashes checked.
 
@@ -70,13 +83,9 @@ def load(cls: Any, preset: str, part: str) -> Any:
             "weights are missing",
             f"train them: flashmotion train (part {part}), or restore the file from the repository",
         )
-    manifest = read_json(source / "manifest.json")
-    if not isinstance(manifest, dict) or not all(isinstance(manifest.get(k), str) for k in ("sha256", "config_sha256")):
-        raise InputError(
-            source / "manifest.json", "sha256 or config_sha256 is missing", "restore the file from the repository"
-        )
+    known = manifest(preset, part)
     for name, key in ((FILE, "sha256"), ("config.json", "config_sha256")):
-        if sha256_file(source / name) != manifest[key]:
+        if sha256_file(source / name) != known[key]:
             raise InputError(
                 source / name,
                 "its sha256 is not the manifest's",

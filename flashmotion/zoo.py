@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from diffusers import WanTransformer3DModel
 
 from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
@@ -20,6 +19,7 @@ from flashmotion import weights
 from flashmotion.conditioning import maps_of
 from flashmotion.networks.adapters import ADAPTERS
 from flashmotion.networks.codec import STRIDE, PatchCodec
+from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.pipeline import FlashMotionPipeline
 from flashmotion.presets import preset
 from flashmotion.training.precision import pick
@@ -78,7 +78,7 @@ def load_pipeline(name: str) -> FlashMotionPipeline:
     row = ROWS[name]
     p = preset(row.preset)
     return FlashMotionPipeline(
-        weights.load(WanTransformer3DModel, row.preset, row.generator),
+        weights.load(ResidualGenerator, row.preset, row.generator),
         weights.load(ADAPTERS[row.kind], row.preset, row.adapter),
         weights.load(PatchCodec, row.preset, "codec"),
         row.steps,

@@ -14,6 +14,8 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
+from flashmotion.networks.residual import ResidualGenerator
+
 TIME_SCALE = 1000.0
 
 
@@ -150,16 +152,15 @@ def predict_x0(
 ) -> Tensor:
     """Clean latents `[B, C, F, h, w]` predicted from x_t; frame 0 is the given one, bit for bit.
 
-    A model with repeated first latent (2 C input channels) predicts the change against it: x0 = first + output. A stock
-    model predicts v: x0 = x_t - t v.
+    A `ResidualGenerator` knows what its output means. A stock model predicts v: x0 = x_t - t v.
     """
     x = request.x
     e = embedded if embedded is not None else embed(model, request)
     hidden, _ = run_blocks(model, e, residuals)
     out = head(model, hidden, e, x.shape).to(x.dtype)
     first = x[:, :, :1]
-    if model.config.in_channels == 2 * x.shape[1]:
-        x0 = first + out
+    if isinstance(model, ResidualGenerator):
+        x0 = model.clean(x, request.t, out)
     else:
         x0 = x - request.t.view(-1, 1, 1, 1, 1).to(x.dtype) * out
     return torch.cat([first, x0[:, :, 1:]], dim=2)

@@ -42,13 +42,16 @@ class Preset:
     ffn: int
     freq_dim: int
     # flow
+    consecutive: float  # share of batches whose groups follow each other; those of the others lie anywhere
     train_shift: float
+    high_noise: float  # share of training times uniform in 0.9..1, where composition is decided
+    low_noise: float  # share of training times uniform in 0..0.4, where details are
     sample_shift: float
     slow_steps: int
     guidance: float
     text_dropout: float
     low_noise_floor: float  # the x0 loss is weighted with 1 / max(t, this)
-    gradient_loss: float  # weight of the loss on spatial differences of the decoded error
+    gradient_loss: float  # weight of the loss on differences of the decoded error in space and time
     # few steps
     few_steps: tuple[float, ...]
     # schedules

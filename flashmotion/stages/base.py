@@ -37,7 +37,7 @@ class Base:
         self, preset: Preset, codec: PatchCodec, dtype: torch.dtype, test_text: Tensor, clips: int = 4
     ) -> None:
         self.preset, self.codec, self.dtype = preset, codec, dtype
-        self.generator = common.new_generator(preset)
+        self.generator = common.new_generator(preset, codec)
         self.hint = Hint(preset.channels, preset.heads * preset.head_dim, tuple(self.generator.config.patch_size))
         self.nets = {"generator": self.generator, "hint": self.hint}
         self.optimizers = common.optimizers(self.nets.values(), preset.base)
@@ -46,13 +46,13 @@ class Base:
     def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         p = self.preset
         z = to_latents(self.codec, batch.video)
-        t = flow.training_times(len(z), p.train_shift, 0.15, rng)
+        t = flow.training_times(len(z), p.train_shift, p.high_noise, p.low_noise, rng)
         request = Request(common.latents_with_noise(z, t, rng), t, batch.text.float(), batch.frames)
         given = (torch.rand(len(z), generator=rng) < HINT_SHARE).view(-1, 1, 1).to(z)
         with autocast(self.dtype):
             embedded = self.hint(to_latents(self.codec, batch.maps), embed(self.generator, request), given)
             x0 = predict_x0(self.generator, request, embedded=embedded)
-        loss = x0_loss(p, self.codec, x0, z, t, batch.weight)
+        loss = x0_loss(p, self.codec, x0, z, t, batch.weight, batch.frames)
         return common.update(loss, self.optimizers, list(self.nets.values()), p.base.clip)
 
     @torch.no_grad()

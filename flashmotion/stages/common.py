@@ -8,20 +8,32 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from flashbench.cases.scenes.world import render
 from flashbench.files.video import write_png
 from flashmotion.conditioning import colour_maps
-from flashmotion.networks.codec import PatchCodec, to_latents
+from flashmotion.networks.codec import STRIDE, PatchCodec, to_latents
+from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.schema import Preset, Schedule
 from flashmotion.training.data import scene
 
 
-def new_generator(p: Preset) -> WanTransformer3DModel:
-    """A generator whose output layer is zero: it starts from the frozen first frame."""
-    model = WanTransformer3DModel(
+def residual_std(p: Preset, codec: PatchCodec, clips: int = 64) -> list[float]:
+    """Standard deviation of latents against their first frame's, C numbers, over training scenes."""
+    clips = min(clips, p.scenes)
+    total = torch.zeros(p.channels, dtype=torch.float64)
+    for i in range(clips):
+        z = to_latents(codec, torch.from_numpy(render(scene(p, i), p.size).video)[None])
+        total += (z[:, :, 1:] - z[:, :, :1]).double().square().mean((0, 2, 3, 4))
+    # Five digits: the same number on every machine.
+    return [round(float(v), 5) for v in (total / clips).sqrt()]
+
+
+def new_generator(p: Preset, codec: PatchCodec) -> ResidualGenerator:
+    """A generator whose output layer is zero: from pure noise it starts with the frozen first frame."""
+    model = ResidualGenerator(
+        residual_std=residual_std(p, codec),
         patch_size=(1, 1, 1),
         num_attention_heads=p.heads,
         attention_head_dim=p.head_dim,
@@ -93,6 +105,15 @@ def held_out(p: Preset, codec: PatchCodec, text: Tensor, condition: str, clips: 
         text[-1:].float().expand(clips, -1, -1),
         tuple(r.masks for r in rendered),
     )
+
+
+def jump(video: Tensor, truth: Tensor) -> float:
+    """Mean change from one latent frame to the next (frames 4 k to 4 k + 1) over the truth's: above 1 it judders.
+
+    video and truth uint8 `[B, T, H, W, 3]`.
+    """
+    made, asked = (v.float().diff(dim=1)[:, STRIDE::STRIDE].abs().mean() for v in (video, truth))
+    return float(made / asked)
 
 
 def sheet(path: Path, rows: Iterable[Tensor], frames: int = 8) -> None:

@@ -45,7 +45,7 @@ class Dmd(Joint):
             x = self._sample(batch, rng, grad=False)
             t = score_times(len(x), p.train_shift, rng)
             x_fake = self.denoiser(self.fake, batch)(common.latents_with_noise(x, t, rng), t)
-        loss = x0_loss(p, self.codec, x_fake, x, t, torch.ones_like(batch.weight))
+        loss = x0_loss(p, self.codec, x_fake, x, t, torch.ones_like(batch.weight), batch.frames)
         out = common.update(loss, self.fake_optimizers, list(self.fake), p.fast_adapter.clip, "critic")
         if (step + 1) % p.heads_updates == 0:
             out |= self._student_step(batch, rng)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from flashmotion import flow, weights
 from flashmotion.networks.codec import PatchCodec, to_latents
 from flashmotion.networks.generator import Request, predict_x0
+from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.schema import Preset
 from flashmotion.sampling import Denoiser, denoiser, guided, start
 from flashmotion.stages import common
@@ -77,7 +78,7 @@ class FastGenerator:
         slow: WanTransformer3DModel | None = None,
     ) -> None:
         self.preset, self.codec, self.dtype = preset, codec, dtype
-        loaded = slow if slow is not None else weights.load(WanTransformer3DModel, preset.name, "slow-generator")
+        loaded = slow if slow is not None else weights.load(ResidualGenerator, preset.name, "slow-generator")
         self.slow = loaded.requires_grad_(False).eval()
         self.generator = copy.deepcopy(self.slow).requires_grad_(True)
         self.fake = copy.deepcopy(self.slow).requires_grad_(True)
@@ -99,7 +100,7 @@ class FastGenerator:
             t = score_times(len(x), p.train_shift, rng)
             request = Request(common.latents_with_noise(x, t, rng), t, text, batch.frames)
             x_fake = predict_x0(self.fake, request)
-        loss = x0_loss(p, self.codec, x_fake, x, t, weight)
+        loss = x0_loss(p, self.codec, x_fake, x, t, weight, batch.frames)
         out |= common.update(loss, self.fake_optimizers, [self.fake], p.fast_generator.clip, "critic")
         if (step + 1) % p.critic_updates == 0:
             out |= self._generator_step(model, z, text, batch, rng)

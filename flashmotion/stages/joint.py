@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from flashmotion import weights
 from flashmotion.networks.adapters import ADAPTERS
 from flashmotion.networks.codec import PatchCodec, to_latents
+from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.schema import Preset
 from flashmotion.sampling import Denoiser, denoiser, guided
 from flashmotion.stages import common
@@ -77,6 +78,6 @@ def copy_of(pair: Pair) -> Pair:
 def load_pair(preset: Preset) -> Pair:
     """Slow generator and SlowAdapter, as exported."""
     return (
-        weights.load(WanTransformer3DModel, preset.name, "slow-generator"),
+        weights.load(ResidualGenerator, preset.name, "slow-generator"),
         weights.load(ADAPTERS[preset.adapter], preset.name, preset.part("slow-adapter")),
     )

@@ -37,5 +37,5 @@ class Lcm(Joint):
                 x_s = torch.cat([z[:, :, :1], (x_t + ratio * (x_t - x0))[:, :, 1:]], dim=2)
                 target = torch.where((s > 0).view(-1, 1, 1, 1, 1), model(x_s, s).float(), x_s)
             x0_hat = model(x_t, t)
-        loss = x0_loss(p, self.codec, x0_hat, target, torch.ones_like(t), batch.weight)
+        loss = x0_loss(p, self.codec, x0_hat, target, torch.ones_like(t), batch.weight, batch.frames)
         return common.update(loss, self.student_optimizers, list(self.student), p.fast_adapter.clip, "consistency")

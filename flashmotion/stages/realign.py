@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from flashmotion import weights
 from flashmotion.networks.adapters import ADAPTERS
 from flashmotion.networks.codec import PatchCodec, to_latents
+from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.schema import Preset
 from flashmotion.sampling import Denoiser, denoiser
 from flashmotion.stages import common
@@ -65,7 +66,7 @@ class Realign:
         t = torch.tensor(times)[torch.randint(len(times), (len(z),), generator=rng)]
         with autocast(self.dtype):
             x0 = model(common.latents_with_noise(z, t, rng), t)
-        return x0_loss(self.preset, self.codec, x0, z, torch.ones_like(t), batch.weight)
+        return x0_loss(self.preset, self.codec, x0, z, torch.ones_like(t), batch.weight, batch.frames)
 
     @torch.no_grad()
     def validate(self, averages: Mapping[str, nn.Module], folder: Path, step: int) -> dict[str, float]:
@@ -80,7 +81,7 @@ class Realign:
 def load_parts(preset: Preset) -> Parts:
     """Slow generator, fast generator and SlowAdapter, as exported."""
     return (
-        weights.load(WanTransformer3DModel, preset.name, "slow-generator"),
-        weights.load(WanTransformer3DModel, preset.name, "fast-generator"),
+        weights.load(ResidualGenerator, preset.name, "slow-generator"),
+        weights.load(ResidualGenerator, preset.name, "fast-generator"),
         weights.load(ADAPTERS[preset.adapter], preset.name, preset.part("slow-adapter")),
     )

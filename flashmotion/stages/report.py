@@ -27,7 +27,7 @@ def sample_report(
     path: Path,
     clips: int = 3,
 ) -> dict[str, float]:
-    """PSNR and sharpness of objects of whole held-out clips in 1, 4 and 20 steps.
+    """PSNR, sharpness of objects and jumps between latent frames of whole held-out clips in 1, 4 and 20 steps.
 
     The contact sheet shows truth, maps, 20 steps and 4 steps.
     """
@@ -46,6 +46,7 @@ def sample_report(
                 z = few_step(model, x, p.few_steps[:steps], rng)
             video = to_video(codec, z)
             shown[steps] = video
+            out[f"jump_{steps}step"] = common.jump(video, held.video[:clips])
             out[f"psnr_{steps}step"] = common.psnr(video, held.video[:clips])
             out[f"sharpness_{steps}step"] = (
                 sum(common.sharpness(v, m) for v, m in zip(video, held.masks, strict=False)) / clips

@@ -17,6 +17,7 @@ from flashmotion.networks.adapters import ADAPTERS
 from flashmotion.networks.adapters.hint import Hint
 from flashmotion.networks.codec import PatchCodec, to_latents
 from flashmotion.networks.generator import Request, embed, predict_x0
+from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.schema import Preset
 from flashmotion.stages import common
 from flashmotion.stages.losses import x0_loss
@@ -43,7 +44,7 @@ class SlowAdapter:
         """parts: slow generator and the hint it was trained with; loaded from the shipped weights if None."""
         self.preset, self.codec, self.dtype = preset, codec, dtype
         generator, hint = parts or (
-            weights.load(WanTransformer3DModel, preset.name, "slow-generator"),
+            weights.load(ResidualGenerator, preset.name, "slow-generator"),
             weights.load(Hint, preset.name, "hint"),
         )
         self.generator = generator.requires_grad_(False).eval()
@@ -56,12 +57,12 @@ class SlowAdapter:
     def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
         p = self.preset
         z, control = to_latents(self.codec, batch.video), to_latents(self.codec, batch.maps)
-        t = flow.training_times(len(z), p.train_shift, 0.15, rng)
+        t = flow.training_times(len(z), p.train_shift, p.high_noise, p.low_noise, rng)
         request = Request(common.latents_with_noise(z, t, rng), t, batch.text.float(), batch.frames)
         with autocast(self.dtype):
             embedded = embed(self.generator, request)
             x0 = predict_x0(self.generator, request, self.adapter(control, embedded), embedded=embedded)
-        loss = x0_loss(p, self.codec, x0, z, t, batch.weight)
+        loss = x0_loss(p, self.codec, x0, z, t, batch.weight, batch.frames)
         return common.update(loss, self.optimizers, [self.adapter], p.slow_adapter.clip)
 
     @torch.no_grad()

@@ -1,7 +1,7 @@
 """Training batches out of the procedural world, a pure function of (seed, step): exact resume needs no state.
 
-A sample is frame 0 and `groups` groups of four frames at their true positions, half of the batches consecutive, half
-anywhere in the clip, so that a short sample teaches the whole length.
+A sample is frame 0 and `groups` groups of four frames at their true positions, in most batches consecutive, in the
+others anywhere in the clip, so that a short sample teaches the whole length.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def object_weight(masks: npt.NDArray[np.bool_], patch: int) -> npt.NDArray[np.fl
 def frame_groups(preset: Preset, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Latent frame positions of a sample: 0, then `groups` positions out of 1..(T - 1) / 4."""
     last = (preset.frames - 1) // 4
-    if rng.random() < 0.5:
+    if rng.random() < preset.consecutive:
         start = int(rng.integers(1, last - preset.groups + 2))
         chosen = np.arange(start, start + preset.groups)
     else:

@@ -52,6 +52,7 @@ class Options:
     workers: int = 1
     report_to: str = "none"  # or "tensorboard"
     run: str | None = None  # name of the folder of checkpoints and logs, instead of the stage's
+    warm: bool = False  # start from the exported weights of this very stage instead of anew
 
 
 def schedule_of(preset: Preset, stage: str) -> Schedule:
@@ -85,6 +86,7 @@ def train(stage: str, preset: Preset, options: Options) -> None:
     text = data.text_states(preset, cache)
     test_text = data.text_states(preset, cache, "test", 16)
     made = _stage(stage, preset, codec, dtype, test_text)
+    parents = _warm(made, preset) if options.warm else {}
     schedule = schedule_of(preset, stage)
     alone = stage in ("base", "fast-generator")  # no adapter is involved
     folder = options.folder / preset.name / (options.run or (stage if alone else preset.part(stage)))
@@ -94,6 +96,7 @@ def train(stage: str, preset: Preset, options: Options) -> None:
         "preset": dataclasses.asdict(preset),
         "dtype": str(dtype),
         "torch": torch.__version__,
+        **({"warm_from": parents} if parents else {}),
     }
     with folder_lock(folder):
         remove_leftovers(folder)
@@ -110,6 +113,7 @@ def train(stage: str, preset: Preset, options: Options) -> None:
         for part, net in made.products(trainer.averages).items():
             note = {
                 "command": _command(stage, preset, options),
+                **({"warm_from": parents[part]} if parents else {}),
                 "steps": trainer.done,
                 "of": schedule.steps,
                 "seconds": round(trainer.seconds),
@@ -128,6 +132,16 @@ def _stage(stage: str, preset: Preset, codec: PatchCodec, dtype: torch.dtype, te
     return getattr(importlib.import_module(f"flashmotion.stages.{module}"), name)(preset, codec, dtype, test_text)
 
 
+def _warm(made: Any, preset: Preset) -> dict[str, dict[str, Any]]:
+    """Puts exported weights into a stage's networks. Returns what is known of them, by part: hash, steps, ancestors."""
+    parents = {}
+    for part, net in made.products(made.nets).items():
+        net.load_state_dict(weights.load(type(net), preset.name, part).state_dict())
+        manifest = weights.manifest(preset.name, part)
+        parents[part] = {k: manifest[k] for k in ("sha256", "command", "steps", "warm_from") if k in manifest}
+    return parents
+
+
 def _command(stage: str, preset: Preset, options: Options) -> str:
     """The command that makes this again, with what differs from the named preset."""
     words = [f"flashmotion train {stage} --preset {preset.name} --seed {options.seed}"]
@@ -138,6 +152,8 @@ def _command(stage: str, preset: Preset, options: Options) -> str:
             words.append(f"--adapter {value}")
         elif value != usual and not isinstance(value, Schedule):
             words.append(f"--set {field.name}={json.dumps(value, separators=(',', ':'))}")
+    if options.warm:
+        words.append("--warm")
     return " ".join(words)
 
 

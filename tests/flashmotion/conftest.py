@@ -15,6 +15,7 @@ from flashbench.files.atomic import sha256_arrays
 from flashmotion import presets, weights
 from flashmotion.networks.adapters.controlnet import ControlNetAdapter
 from flashmotion.networks.codec import PatchCodec
+from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.nano import NANO
 from flashmotion.presets.schema import Preset, Schedule
 from flashmotion.training.data import Batch, Scenes
@@ -69,7 +70,7 @@ def codec(toy: Preset) -> PatchCodec:
 
 @pytest.fixture(scope="session")
 def make_generator(toy: Preset) -> Callable[..., WanTransformer3DModel]:
-    """`make_generator(repeated=True, **config)`: a random generator, its output layer too."""
+    """`make_generator(repeated=True, **config)`: a random generator, its output layer too (False: a stock one)."""
 
     def make(repeated: bool = True, seed: int = 0, **config: object) -> WanTransformer3DModel:
         torch.manual_seed(seed)
@@ -79,7 +80,10 @@ def make_generator(toy: Preset) -> Callable[..., WanTransformer3DModel]:
             "freq_dim": toy.freq_dim, "ffn_dim": toy.ffn, "num_layers": toy.layers, "cross_attn_norm": True,
             "rope_max_seq_len": 64,
         }  # fmt: skip
-        return WanTransformer3DModel(**{**settings, **config}).eval()
+        if not repeated:
+            return WanTransformer3DModel(**{**settings, **config}).eval()
+        std = [2.0, 0.5] * (int(config.get("out_channels", toy.channels)) // 2)  # type: ignore[call-overload]
+        return ResidualGenerator(**{**settings, "residual_std": std, **config}).eval()  # type: ignore[arg-type]
 
     return make
 

@@ -63,8 +63,8 @@ def test_sampling_times_fall_from_1_to_0(steps: int, shift: float) -> None:
 
 
 def test_training_times() -> None:
-    def draw(shift: float, high: float) -> torch.Tensor:
-        return flow.training_times(4000, shift, high, torch.Generator().manual_seed(0))
+    def draw(shift: float, high: float, low: float = 0.0) -> torch.Tensor:
+        return flow.training_times(4000, shift, high, low, torch.Generator().manual_seed(0))
 
     plain = draw(1.0, 0.0)
     assert plain.min() >= 1e-3 and plain.max() <= 1 and abs(float(plain.median()) - 0.5) < 0.02
@@ -73,4 +73,8 @@ def test_training_times() -> None:
     assert top.min() >= 0.9 and abs(float(top.mean()) - 0.95) < 0.005
     share = float((draw(1.0, 0.5) >= 0.9).float().mean() - (plain >= 0.9).float().mean() / 2)
     assert abs(share - 0.5) < 0.03
-    assert torch.equal(draw(3.0, 0.15), draw(3.0, 0.15))
+    bottom = draw(3.0, 0.0, 1.0)
+    assert bottom.max() <= 0.4 and abs(float(bottom.mean()) - 0.2) < 0.01
+    both = draw(12.0, 0.3, 0.25)
+    assert abs(float((both <= 0.4).float().mean()) - 0.25) < 0.03
+    assert torch.equal(draw(3.0, 0.15, 0.25), draw(3.0, 0.15, 0.25))

@@ -46,6 +46,16 @@ def test_sharpness_falls_with_blur_and_looks_inside_the_masks_alone() -> None:
     assert common.sharpness(other, masks) == common.sharpness(video, masks)
 
 
+def test_jump_looks_where_latent_frames_meet() -> None:
+    still = torch.zeros(1, 17, 4, 4, 3)
+    steady = still + torch.arange(17).view(1, -1, 1, 1, 1)
+    frames = torch.arange(17).view(1, -1, 1, 1, 1)
+    within = steady + 40 * (frames % 4 == 3)  # frames 3, 7, ... are neither first nor last of a latent frame
+    groups = still + 3 * ((frames + 3) // 4)
+    assert common.jump(steady.byte(), steady.byte()) == common.jump(within.byte(), steady.byte()) == 1
+    assert common.jump(groups.byte(), steady.byte()) == 3 and common.jump(still.byte(), steady.byte()) == 0
+
+
 def test_a_sheet_shows_rows_of_frames_from_first_to_last(tmp_path: Path) -> None:
     rows = [(torch.arange(17)[:, None, None, None] + 100 * k).expand(17, 5, 6, 3).to(torch.uint8) for k in range(2)]
     common.sheet(tmp_path / "sheet.png", rows)

@@ -23,6 +23,7 @@ def pair() -> tuple[Tensor, Tensor]:
 
 T = torch.tensor([0.5, 0.05])
 EVEN = torch.ones(2, 3, 4, 4)
+FRAMES = torch.tensor([0, 2, 3])
 
 
 def test_softplus_starts() -> None:
@@ -48,16 +49,26 @@ def test_latent_part(toy: Preset, codec: PatchCodec, pair: tuple[Tensor, Tensor]
     a, b = pair
     each = (a - b)[:, :, 1:].square().mean((1, 2, 3, 4))
     expected = float(each[0] / 0.5 + each[1] / toy.low_noise_floor) / 2
-    assert float(x0_loss(plain, codec, a, b, T, EVEN)) == pytest.approx(expected, rel=1e-5)
+    assert float(x0_loss(plain, codec, a, b, T, EVEN, FRAMES)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_gradient_part(toy: Preset, codec: PatchCodec, pair: tuple[Tensor, Tensor]) -> None:
-    """Squared differences between neighbouring pixels of the decoded error, frame 0 left out."""
+@pytest.mark.parametrize("frames", [(0, 1, 2), (0, 2, 3), (0, 1, 4), (0, 2, 4)])
+def test_gradient_part(
+    toy: Preset, codec: PatchCodec, pair: tuple[Tensor, Tensor], frames: tuple[int, int, int]
+) -> None:
+    """Squared differences of the decoded error between neighbours: in frames 1 and later, and between frames that
+    follow each other; the given frame has no error."""
     a, b = pair
+    a = torch.cat([b[:, :, :1], a[:, :, 1:]], dim=2)
     only = dataclasses.replace(toy, gradient_loss=3.0), dataclasses.replace(toy, gradient_loss=0.0)
-    got = float(x0_loss(only[0], codec, a, b, T, EVEN) - x0_loss(only[1], codec, a, b, T, EVEN))
-    e = (to_pixels(codec, a) - to_pixels(codec, b))[:, :, 1:]  # (B, 3, 8, 32, 32)
-    each = e.diff(dim=4).square().mean((1, 2, 3, 4)) + e.diff(dim=3).square().mean((1, 2, 3, 4))
+    at = torch.tensor(frames)
+    got = float(x0_loss(only[0], codec, a, b, T, EVEN, at) - x0_loss(only[1], codec, a, b, T, EVEN, at))
+    e = to_pixels(codec, a) - to_pixels(codec, b)  # (B, 3, 1 + 8, 32, 32)
+    number = [0, *(4 * g + k - 3 for g in frames[1:] for k in range(4))]
+    follow = [n for n in range(8) if number[n + 1] == number[n] + 1]
+    dt = sum((e[:, :, n + 1] - e[:, :, n]).square().mean((1, 2, 3)) for n in follow) / 8
+    e = e[:, :, 1:]
+    each = e.diff(dim=4).square().mean((1, 2, 3, 4)) + e.diff(dim=3).square().mean((1, 2, 3, 4)) + dt
     assert got == pytest.approx(3.0 * float(each[0] / 0.5 + each[1] / toy.low_noise_floor) / 2, rel=1e-4)
 
 
@@ -66,7 +77,7 @@ def test_frame_0_is_left_out(toy: Preset, codec: PatchCodec, pair: tuple[Tensor,
     other = torch.cat([a[:, :, :1] + 5, a[:, :, 1:]], dim=2)
     weight = EVEN.clone()
     weight[:, 0] = 9
-    assert torch.equal(x0_loss(toy, codec, other, b, T, weight), x0_loss(toy, codec, a, b, T, EVEN))
+    assert torch.equal(x0_loss(toy, codec, other, b, T, weight, FRAMES), x0_loss(toy, codec, a, b, T, EVEN, FRAMES))
 
 
 def test_weights_count_where_they_lie(toy: Preset, codec: PatchCodec, pair: tuple[Tensor, Tensor]) -> None:
@@ -75,14 +86,14 @@ def test_weights_count_where_they_lie(toy: Preset, codec: PatchCodec, pair: tupl
     a = b.clone()
     a[0, :, 2, 1, 3] += 1
     weight = 0.25 * EVEN
-    low = x0_loss(toy, codec, a, b, T, weight)
+    low = x0_loss(toy, codec, a, b, T, weight, FRAMES)
     weight[0, 2, 1, 3] = 1.0
-    high = x0_loss(toy, codec, a, b, T, weight)
+    high = x0_loss(toy, codec, a, b, T, weight, FRAMES)
     # The decoded patch is one position wide; only the differences over its border have a neighbour's weight.
     assert 3.5 < float(high / low) <= 4.0001
     weight[0, 2, 1, 3], weight[1] = 0.25, 7.0
-    assert torch.equal(x0_loss(toy, codec, a, b, T, weight), low)
+    assert torch.equal(x0_loss(toy, codec, a, b, T, weight, FRAMES), low)
 
 
 def test_zero_where_right(toy: Preset, codec: PatchCodec, pair: tuple[Tensor, Tensor]) -> None:
-    assert float(x0_loss(toy, codec, pair[0], pair[0], T, EVEN)) == 0
+    assert float(x0_loss(toy, codec, pair[0], pair[0], T, EVEN, FRAMES)) == 0

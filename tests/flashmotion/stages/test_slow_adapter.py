@@ -89,7 +89,7 @@ def test_masks_first_then_boxes(stage: SlowAdapter, tmp_path: Path, monkeypatch:
 def test_the_report(stage: SlowAdapter, tmp_path: Path, hash_of: Hash) -> None:
     before = hash_of(stage.adapter)
     values = stage.validate({"adapter": stage.adapter}, tmp_path, 12)
-    kinds = [f"{k}_{n}step" for k in ("psnr", "sharpness") for n in (1, 4, 20)]
+    kinds = [f"{k}_{n}step" for k in ("psnr", "sharpness", "jump") for n in (1, 4, 20)]
     assert set(values) == {*kinds, "sharpness_truth"} and values["sharpness_truth"] > 0
     assert (tmp_path / "sheet-000012.png").exists() and hash_of(stage.adapter) == before
 

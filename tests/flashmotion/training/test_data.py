@@ -110,7 +110,7 @@ def test_positions_are_frame_0_and_rising_ones_of_the_whole_clip() -> None:
     later = np.concatenate([f[1:] for f in drawn])
     assert later.min() == 1 and later.max() == 30 and len(set(later.tolist())) == 30
     consecutive = np.mean([(np.diff(f[1:]) == 1).all() for f in drawn])
-    assert 0.35 < consecutive < 0.65
+    assert abs(consecutive - NANO.consecutive) < 0.1
 
 
 def test_scenes_are_numbered_and_splits_apart(toy: Preset) -> None:

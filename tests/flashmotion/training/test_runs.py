@@ -14,6 +14,7 @@ from flashbench.errors import InputError
 from flashbench.files.atomic import folder_lock
 from flashmotion import weights
 from flashmotion.networks.codec import PatchCodec
+from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.schema import Preset, Schedule
 from flashmotion.training import data, runs, trainer
 from flashmotion.training.runs import Options, train
@@ -128,6 +129,26 @@ def test_a_complete_stage_exports_the_same_again(tiny: Preset, tmp_path: Path) -
     before = manifest("slow-generator")["sha256"]
     train("base", tiny, options(tmp_path))
     assert manifest("slow-generator")["sha256"] == before
+
+
+def test_a_warm_start_goes_on_from_exported_weights(tiny: Preset, tmp_path: Path) -> None:
+    """Bit for bit, its ancestors written down; without --warm the same seed starts anew."""
+    train("base", tiny, options(tmp_path / "a"))
+    first = manifest("slow-generator")
+    parent = weights.load(ResidualGenerator, "toy", "slow-generator").state_dict()
+    still = dataclasses.replace(tiny, base=dataclasses.replace(tiny.base, steps=1, lr=0.0, muon_lr=1e-12))
+    train("base", still, options(tmp_path / "b", warm=True))
+    made = manifest("slow-generator")
+    assert made["command"] == f"{first['command']} --warm"
+    assert made["warm_from"] == {k: first[k] for k in ("sha256", "command", "steps")}
+    for name, value in weights.load(ResidualGenerator, "toy", "slow-generator").state_dict().items():
+        torch.testing.assert_close(value, parent[name], rtol=1e-2, atol=1e-6)
+    train("base", still, options(tmp_path / "c", warm=True))
+    assert manifest("slow-generator")["warm_from"] == {k: made[k] for k in ("sha256", "command", "steps", "warm_from")}
+    train("base", still, options(tmp_path / "d"))
+    anew = weights.load(ResidualGenerator, "toy", "slow-generator").state_dict()
+    assert "warm_from" not in manifest("slow-generator")
+    assert not torch.allclose(anew["patch_embedding.weight"], parent["patch_embedding.weight"], rtol=1e-2, atol=1e-3)
 
 
 def test_stopped_by_time_it_goes_on_with_the_next_batch(
