@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from flashbench.cases.schema import Condition, Suite
+    from flashbench.metrics.catalogue import Metric
     from flashbench.runs.results import Row
     from flashbench.runs.shard import Shard
 
@@ -80,7 +81,10 @@ cases_option = click.option("--cases", type=click.IntRange(min=1), help="Only so
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the generation."
 )
-metrics_option = click.option("--metrics", help="Names with commas between them; all if not given.")
+metrics_option = click.option("--metrics", help="Names with commas between them; all embedded ones if not given.")
+weights_option = click.option(
+    "--weights", multiple=True, metavar="NAME=PATH", help="Weights of a network that is not embedded (or a hub id)."
+)
 workers_option = click.option("--workers", type=click.IntRange(min=1), help="Threads that score; else one a core.")
 conform_option = click.option(
     "--conform", is_flag=True, help="Bring answers of another length, rate or size to what was asked, and say so."
@@ -97,6 +101,7 @@ output_option = click.option("-o", "--output", type=click.Path(path_type=Path), 
 @cases_option
 @seed_option
 @metrics_option
+@weights_option
 @workers_option
 @conform_option
 @output_option
@@ -106,6 +111,7 @@ def eval_(
     cases: int | None,
     seed: int,
     metrics: str | None,
+    weights: tuple[str, ...],
     workers: int | None,
     conform: bool,
     output: Path | None,
@@ -119,10 +125,11 @@ def eval_(
     from flashbench.runs.session import generate_run, score_run
 
     wanted = choose(_names(metrics))
+    brought = _brought(weights, wanted)
     with progress() as tick:
         made = generate_run(model, suite, cases, seed, output, tick, wanted, conformed=conform)
         _show_failures(made.root, made.failed)
-        rows = score_run(made.root, wanted, made.suite, workers, tick)
+        rows = score_run(made.root, wanted, made.suite, workers, tick, weights=brought)
     return _show_results(made.root, rows)
 
 
@@ -155,9 +162,12 @@ def generate(
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--suite", help="Where the suite is now, if it was moved since.")
 @metrics_option
+@weights_option
 @workers_option
 @shard_option
-def score(run: Path, suite: str | None, metrics: str | None, workers: int | None, shard: str | None) -> int:
+def score(
+    run: Path, suite: str | None, metrics: str | None, weights: tuple[str, ...], workers: int | None, shard: str | None
+) -> int:
     """Score the videos of a run folder and print the results.
 
     With --shard, only measure these cases; the same command without it then puts all together.
@@ -167,9 +177,9 @@ def score(run: Path, suite: str | None, metrics: str | None, workers: int | None
     from flashbench.runs.session import score_run
 
     wanted = choose(_names(metrics))
-    part = _shard(shard)
+    part, brought = _shard(shard), _brought(weights, wanted)
     with progress() as tick:
-        rows = score_run(run, wanted, suite, workers, tick, part)
+        rows = score_run(run, wanted, suite, workers, tick, part, brought)
     if part.count > 1:
         click.echo(f"{run}: shard {part} is measured; when all are, run `flashbench score {run} --shard 0/1`")
         return 0
@@ -180,6 +190,24 @@ def _shard(text: str | None) -> Shard:
     from flashbench.runs.shard import from_environment, parse
 
     return from_environment() if text is None else parse(text)
+
+
+def _brought(weights: Sequence[str], metrics: Sequence[Metric]) -> dict[str, str]:
+    """--weights NAME=PATH by name, after a look whether all that is needed is there."""
+    from flashbench.metrics.plugin import PLUGINS
+    from flashbench.runs.extractors import extractors
+
+    brought = {}
+    for word in weights:
+        name, equals, path = word.partition("=")
+        if not (name and equals and path):
+            raise InputError(f"--weights {word}", "is not NAME=PATH", "write for example --weights dino=/models/dino")
+        brought[name] = path
+    needs = {name for metric in metrics for name in metric.needs}
+    for name, extractor in extractors(needs, brought).items():
+        if name in PLUGINS:
+            _ = extractor.fingerprint  # its weights are found and hashed before anything is made
+    return brought
 
 
 def _names(metrics: str | None) -> list[str] | None:
@@ -205,14 +233,24 @@ def _show_results(root: Path, rows: Sequence[Row]) -> int:
     return FAILED if any(row.n_failed for row in rows) else 0
 
 
+@main.command()
+def doctor() -> None:
+    """Say what is installed and what is missing, with the one thing that brings it, and licences."""
+    from flashbench.doctor import report
+
+    show(report())
+
+
 @main.command("list")
 @click.argument("what", type=click.Choice(["metrics", "models", "suites", "assets"]))
 def list_(what: str) -> None:
     """Print what there is: metrics (with formula, range and blind spots), models, suites or assets."""
     if what == "metrics":
         from flashbench.metrics.catalogue import METRICS
+        from flashbench.metrics.plugin import install
         from flashbench.runs.table import metrics_table
 
+        install()
         show(metrics_table(list(METRICS.values())))
     elif what == "assets":
         _show_assets()

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_npz
 from flashbench.metrics.catalogue import METRICS
+from flashbench.metrics.values import SET_METRICS
 from flashbench.runs.generate import Tick, silent
-from flashbench.runs.measure import FEATURES
+from flashbench.runs.measure import set_features
 from flashbench.runs.results import csv_text
 from flashbench.runs.score import default_cache
 from flashbench.runs.scored import Scored, check_same_measure
@@ -101,7 +102,7 @@ class Beside:
         return ours, theirs
 
     def _read(self, run: Scored, path: Path, extractor: str) -> npt.NDArray[Any]:
-        array, first = FEATURES[extractor]
+        array, first = set_features(extractor)
         if not path.is_file():
             raise InputError(path, "is missing", f"run `flashbench score {run.folder}` again")
         return np.asarray(read_npz(path)[array][first:])
@@ -109,11 +110,11 @@ class Beside:
     def distances(self, metric: str, stratum: str = "all") -> list[tuple[float, Floats]]:
         """By run: a set metric, and its values over the same resampled cases."""
         ids, (extractor,) = self.members(stratum), METRICS[metric].needs
-        out = []
+        out, kernel = [], SET_METRICS[metric].kernel
         for run in self.runs:
             pair = self.features(run, extractor, ids)
-            if metric.startswith("mmd"):
-                take = partial(sets.mmd_from, sets.pair_terms(*pair))
+            if kernel is not None:
+                take = partial(sets.mmd_from, sets.pair_terms(*pair, kernel.degree, kernel.coef0, kernel.scale))
             else:
                 take = partial(sets.frechet_from, sets.grams(*pair))
             out.append(sets.resampled(take, len(ids), self.resamples))

@@ -115,7 +115,14 @@ def test_imports_are_declared(root: Path, setup: configparser.ConfigParser) -> N
     """Every third-party module that the packages import belongs to a declared requirement."""
     import ast
 
-    module_of = {"opencv-python-headless": "cv2", "pillow": "PIL", "pypi-simple": "pypi_simple", "pyyaml": "yaml"}
+    module_of = {
+        "huggingface_hub": "huggingface_hub",
+        "huggingface-hub": "huggingface_hub",
+        "opencv-python-headless": "cv2",
+        "pillow": "PIL",
+        "pypi-simple": "pypi_simple",
+        "pyyaml": "yaml",
+    }
     declared = requirement_names(setup["options"]["install_requires"] + setup["options.extras_require"]["train"])
     modules = {module_of.get(name, name) for name in declared} | {"flashbench", "flashmotion"}
     for path in [p for name in ("flashbench", "flashmotion") for p in (root / name).rglob("*.py")]:

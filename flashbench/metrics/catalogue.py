@@ -8,13 +8,15 @@ counts as worst. A name states its network or tracker (i3d, lite0, lk, ...); nam
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from flashbench.errors import InputError
 from flashbench.metrics.pixels import PSNR_CAP
+from flashbench.metrics.plugin import BROKEN, Registry
 from flashbench.metrics.tracks import DIAGONAL_256
 
 INF, NAN = float("inf"), float("nan")
@@ -39,6 +41,7 @@ class Metric:
             a black video stand in).
         floored: whether the reference videos are given the same metric as a floor.
         version: counts changes of the definition; a part of the metric's fingerprint.
+        embedded: its networks come with flashbench, and it is taken where no metric is named.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Metric:
     worst: float = NAN
     floored: bool = True
     version: int = 1
+    embedded: bool = True
 
     @property
     def needs_reference(self) -> bool:
@@ -292,22 +296,30 @@ _COST = (
     ),
 )
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_SETS, *_PATHS, *_LOOKS, *_COST)}
+METRICS: Registry[Metric] = Registry({metric.name: metric for metric in (*_SETS, *_PATHS, *_LOOKS, *_COST)})
+
+
+def derived(metric: Metric, name: str, extractor: str, network: str, **changes: Any) -> Metric:
+    """The same definition on another network, which the formula names; not embedded."""
+    formula = changes.pop("formula", f"as {metric.name}, on {network}")
+    return dataclasses.replace(metric, name=name, needs=(extractor,), formula=formula, embedded=False, **changes)
 
 
 def choose(names: Iterable[str] | None) -> tuple[Metric, ...]:
-    """The named metrics in the catalogue's order; all of them for None.
+    """The named metrics in the catalogue's order; all embedded ones for None.
 
     Raises:
         InputError: an unknown name, with the nearest known one; no name at all.
     """
     if names is None:
-        return tuple(METRICS.values())
+        return tuple(metric for metric in METRICS.values() if metric.embedded)
     wanted = list(names)
     for name in wanted:
         if name not in METRICS:
             near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.5)
             mend = f"did you mean {near[0]}?" if near else "`flashbench list metrics` names them all"
+            if BROKEN:
+                mend += f" (broken plugins: {'; '.join(BROKEN.values())})"
             raise InputError("--metrics", f"there is no metric {name!r}", mend)
     if not wanted:
         raise InputError("--metrics", "names no metric", "`flashbench list metrics` names them all")

@@ -28,6 +28,7 @@ from flashbench.cases.schema import Case
 from flashbench.metrics import consistency, frechet, mmd, pace, regions, text, tracks
 from flashbench.metrics._arrays import Bools, Floats, feature_pair
 from flashbench.metrics.catalogue import Metric
+from flashbench.metrics.plugin import Registry
 
 NAN = float("nan")
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -146,7 +147,7 @@ def _dynamic(s: Sample) -> float:
     return mean(consistency.dynamic_degree(tracks.to_256(p, s.case.size), v, s.case.fps) for p, v in rows)
 
 
-CASE_METRICS: dict[str, Callable[[Sample], float]] = {
+_CASE: dict[str, Callable[[Sample], float]] = {
     "epe_lk": lambda s: mean(s.epe.mean),
     "epe_lk_median": lambda s: mean(s.epe.median),
     "epe_lk_early": lambda s: mean(s.epe.early),
@@ -171,6 +172,7 @@ CASE_METRICS: dict[str, Callable[[Sample], float]] = {
     "stlpips": lambda s: mean(s.measured["stlpips"]["distances"]),
     "seconds": lambda s: NAN if s.seconds is None else s.seconds,
 }
+CASE_METRICS = Registry(_CASE)
 
 
 def case_values(
@@ -215,7 +217,7 @@ def pooled_frechet(ours: FeatureList, theirs: FeatureList) -> float:
     return frechet.frechet_distance(x, y) if min(len(x), len(y)) > 1 else NAN
 
 
-def paired_mmd2(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+def paired_mmd2(x: npt.ArrayLike, y: npt.ArrayLike, degree: int = 3, coef0: float = 1.0) -> float:
     """`mmd.mmd2` without the pairs (x_i, y_i), which share a first frame and a path: sum over i != j of
 
         k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i), over n(n-1)
@@ -227,9 +229,9 @@ def paired_mmd2(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     """
     x, y = feature_pair(x, y, least=2)
     n = len(x)
-    cross = (x @ y.T / x.shape[1] + 1.0) ** 3
+    cross = (x @ y.T / x.shape[1] + coef0) ** degree
     unlike = (cross.sum() - np.trace(cross)) / (n * (n - 1))
-    return mmd.mmd2(x, y) + 2 * float(cross.mean() - unlike)
+    return mmd.mmd2(x, y, degree=degree, coef0=coef0) + 2 * float(cross.mean() - unlike)
 
 
 def _windowwise(distance: Callable[[Floats, Floats], float], ours: FeatureList, theirs: FeatureList) -> float:
@@ -241,21 +243,37 @@ def _windowwise(distance: Callable[[Floats, Floats], float], ours: FeatureList, 
 
 
 @dataclass(frozen=True)
+class Kernel:
+    """Of an MMD: scale * ((x'y / D + coef0) ^ degree)."""
+
+    degree: int = 3
+    coef0: float = 1.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
 class SetMetric:
     """A distance between sets of videos: `paired` for answers and references of the same cases, `apart` for sets of
-    different cases (the floor)."""
+    different cases (the floor). kernel: that of an MMD; None: it is a Frechet distance."""
 
     paired: Callable[[FeatureList, FeatureList], float]
     apart: Callable[[FeatureList, FeatureList], float]
+    kernel: Kernel | None = None
 
     def floor(self, reference: FeatureList) -> float:
         """One half of the reference videos against the other (every second case); NaN below four videos."""
         return self.apart(reference[::2], reference[1::2]) if len(reference) >= 4 else NAN
 
 
-_FRECHET = SetMetric(pooled_frechet, pooled_frechet)
-SET_METRICS: dict[str, SetMetric] = {
-    "fvd_i3d": _FRECHET,
-    "mmd_i3d": SetMetric(functools.partial(_windowwise, paired_mmd2), functools.partial(_windowwise, mmd.mmd2)),
-    "fid_lite0": _FRECHET,
-}
+def mmd_metric(kernel: Kernel) -> SetMetric:
+    """Squared MMD at each window position, then the mean."""
+
+    def scaled(distance: Callable[..., float], x: Floats, y: Floats) -> float:
+        return kernel.scale * distance(x, y, degree=kernel.degree, coef0=kernel.coef0)
+
+    paired, apart = (functools.partial(scaled, distance) for distance in (paired_mmd2, mmd.mmd2))
+    return SetMetric(functools.partial(_windowwise, paired), functools.partial(_windowwise, apart), kernel)
+
+
+FRECHET = SetMetric(pooled_frechet, pooled_frechet)
+SET_METRICS: Registry[SetMetric] = Registry({"fvd_i3d": FRECHET, "mmd_i3d": mmd_metric(Kernel()), "fid_lite0": FRECHET})

@@ -8,7 +8,7 @@ not depend on what else is measured, so that the number of workers does not chan
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from flashbench.cases.schema import Case
 from flashbench.errors import InputError
+from flashbench.metrics.plugin import PLUGINS
 
 if TYPE_CHECKING:
     import torch
@@ -238,8 +239,13 @@ def check_length(names: Iterable[str], frames: int) -> None:
         window_starts(frames)
 
 
-def extractors(names: Iterable[str]) -> dict[str, Extractor]:
-    """The named extractors, in the order in which they share work best. No network is loaded yet."""
+def extractors(names: Iterable[str], weights: Mapping[str, str] | None = None) -> dict[str, Extractor]:
+    """The named extractors, in the order in which they share work best. No network is loaded yet.
+
+    Args:
+        names: of the catalogue's `needs`.
+        weights: extractor of a plugin -> path or hub id of its weights.
+    """
     wanted = set(names)
     shared = Lazy(Shared)
     makers: dict[str, Callable[[], Extractor]] = {
@@ -250,4 +256,12 @@ def extractors(names: Iterable[str]) -> dict[str, Extractor]:
         "stlpips": STLPIPSExtractor,
         "i3d": I3DExtractor,
     }
-    return {name: make() for name, make in makers.items() if name in wanted}
+    weights = dict(weights or {})
+    for name in weights:
+        if name not in PLUGINS or name not in wanted:
+            mend = (
+                f"choose among {', '.join(sorted(wanted & set(PLUGINS)))}" if wanted & set(PLUGINS) else "leave it out"
+            )
+            raise InputError("--weights", f"no metric that is asked for takes weights named {name!r}", mend)
+    made = {name: make() for name, make in makers.items() if name in wanted}
+    return made | {n: plugin.make(weights.get(n)) for n, plugin in PLUGINS.items() if n in wanted}

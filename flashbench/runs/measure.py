@@ -20,13 +20,14 @@ from flashbench.errors import InputError
 from flashbench.files.atomic import read_json, read_npz, sha256_arrays, sha256_json, write_npz
 from flashbench.files.video import read_video
 from flashbench.metrics.catalogue import Metric
+from flashbench.metrics.plugin import PLUGINS
 from flashbench.metrics.values import Sample, case_values
 from flashbench.runs.extractors import Arrays, Extractor
 from flashbench.runs.layout import RunFolder
 from flashbench.runs.results import CaseScore
 
 Video = npt.NDArray[np.uint8]
-FEATURES = {"i3d": ("features", 0), "lite0": ("frames", 1)}  # extractor -> array of set metrics, first row that counts
+_FEATURES = {"i3d": ("features", 0), "lite0": ("frames", 1)}
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,13 @@ def score_case(plan: Plan, case_id: str) -> CaseScore:
     return CaseScore(case_id, case.stratum, sample is None, values, floors, ours, theirs, keys)
 
 
+def set_features(extractor: str) -> tuple[str, int]:
+    """The array of an extractor's measurements that set metrics take, and its first row that counts."""
+    return _FEATURES[extractor] if extractor in _FEATURES else PLUGINS[extractor].features
+
+
 def _features(measured: Mapping[str, Mapping[str, npt.NDArray[Any]]], extractor: str) -> npt.NDArray[Any]:
-    array, first = FEATURES[extractor]
+    array, first = set_features(extractor)
     return measured[extractor][array][first:]
 
 

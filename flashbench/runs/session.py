@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from flashbench.files.atomic import folder_lock, remove_leftovers
 from flashbench.metrics.catalogue import Metric
 from flashbench.models.conform import Conformed
 from flashbench.models.registry import create_model
-from flashbench.runs.extractors import check_length
+from flashbench.runs.extractors import check_length, extractors
 from flashbench.runs.generate import Tick, generate, silent
 from flashbench.runs.layout import RunFolder, check_run, describe, folder_name, open_run, read_run
 from flashbench.runs.results import Row
@@ -72,6 +73,7 @@ def score_run(
     workers: int | None = None,
     tick: Tick = silent,
     shard: Shard = WHOLE,
+    weights: Mapping[str, str] | None = None,
 ) -> list[Row]:
     """Scores a generated run.
 
@@ -81,6 +83,7 @@ def score_run(
         source: where the suite is now, or the suite itself; None: where it was when the run was generated.
         workers: threads; see `score.score`.
         shard: a part of the cases is only measured: there are no rows yet, the list is empty.
+        weights: extractor of a plugin -> path or hub id of its weights.
     """
     info = read_run(root)
     if isinstance(source, Suite):
@@ -88,7 +91,8 @@ def score_run(
     else:
         suite = open_suite(source or info.source, cases=len(info.case_ids) if info.not_for_leaderboard else None)
     with _held(root, shard):
-        return score(RunFolder(root), info, suite, metrics, workers=workers, tick=tick, shard=shard)
+        make = partial(extractors, weights=weights)
+        return score(RunFolder(root), info, suite, metrics, workers=workers, make=make, tick=tick, shard=shard)
 
 
 @contextmanager

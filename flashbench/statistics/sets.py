@@ -78,10 +78,17 @@ def _nuclear_norm(matrix: Floats) -> float:
     return float(np.sqrt(np.maximum(linalg.eigvalsh(small @ small.T, overwrite_a=True, check_finite=False), 0)).sum())
 
 
-def pair_terms(ours: Sequence[npt.NDArray[np.floating]], theirs: Sequence[npt.NDArray[np.floating]]) -> Floats:
+def pair_terms(
+    ours: Sequence[npt.NDArray[np.floating]],
+    theirs: Sequence[npt.NDArray[np.floating]],
+    degree: int = 3,
+    coef0: float = 1.0,
+    scale: float = 1.0,
+) -> Floats:
     """Terms of the paired MMD^2 `[C, C]`: h(z_i, z_j) = k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i).
 
-    k(a, b) = (a'b / D + 1)^3, the mean over the windows of a case at one position (`metrics.values.paired_mmd2`).
+    k(a, b) = scale (a'b / D + coef0)^degree, the mean over the windows of a case at one position
+    (`metrics.values.paired_mmd2`).
 
     Args:
         ours, theirs: features `[W, D]` a case, in the same order of cases.
@@ -89,7 +96,7 @@ def pair_terms(ours: Sequence[npt.NDArray[np.floating]], theirs: Sequence[npt.ND
     x, y = (np.stack([np.asarray(f, np.float64) for f in fs], axis=1) for fs in (ours, theirs))  # [W, C, D]
 
     def kernel(a: Floats, b: Floats) -> Floats:
-        return np.asarray((a @ b.transpose(0, 2, 1) / a.shape[2] + 1.0) ** 3, np.float64)
+        return np.asarray(scale * (a @ b.transpose(0, 2, 1) / a.shape[2] + coef0) ** degree, np.float64)
 
     cross = kernel(x, y)
     return np.asarray((kernel(x, x) + kernel(y, y) - cross - cross.transpose(0, 2, 1)).mean(axis=0), np.float64)

@@ -45,7 +45,7 @@ def rows(weights: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, R
 
 
 def test_every_metric_has_a_value_in_its_range(rows: dict[str, Row]) -> None:
-    assert set(rows) == set(METRICS)
+    assert set(rows) == {m.name for m in choose(None)}
     for name, row in rows.items():
         metric = METRICS[name]
         assert np.isfinite(row.value), name
