@@ -238,7 +238,7 @@ def doctor() -> None:
     """Say what is installed and what is missing, with the one thing that brings it, and licences."""
     from flashbench.doctor import report
 
-    show(report())
+    click.echo(report())
 
 
 @main.command("list")

@@ -6,10 +6,7 @@ import importlib.util
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from typing import NamedTuple
 
 PACKAGES = ("torch", "torchvision", "diffusers", "transformers", "opencv-python-headless", "av")
 
@@ -28,14 +25,13 @@ def findings() -> list[Finding]:
     return [*_machine(), *_packages(), *_embedded(), *_brought()]
 
 
-def report() -> Table:
-    """The findings as a table."""
-    from rich.table import Table
-
-    table = Table("what", "state", "licence", "to get it", box=None, pad_edge=False)
-    for finding in findings():
-        table.add_row(*finding)
-    return table
+def report() -> str:
+    """One line a finding."""
+    lines = []
+    for f in findings():
+        licence, mend = (f" ({f.licence})" if f.licence else ""), (f"; to get it: {f.mend}" if f.mend else "")
+        lines.append(f"{f.what}{licence}: {f.state}{mend}")
+    return "\n".join(lines)
 
 
 def _machine() -> list[Finding]:
@@ -61,8 +57,8 @@ def _embedded() -> list[Finding]:
 
     mend = {
         "ready": "",
-        "absent": "comes by itself, or: flashbench assets fetch {}",
-        "damaged": "comes again by itself",
+        "absent": "flashbench assets fetch {} (or by itself, when needed)",
+        "damaged": "flashbench assets fetch {}",
     }
     return [
         Finding(f"weights {s.asset.name}", s.state, s.asset.licence, mend[s.state].format(s.asset.name))

@@ -18,12 +18,14 @@ class ResidualGenerator(WanTransformer3DModel):
     known before any learning, its linear estimate a; the network adds the rest, at a scale that it can keep at all t
     (Karras et al. 2022, section 5, for flow matching):
 
-        x_0 = z + a(t) (x_t - (1 - t) z) + b(t) F,  a = (1 - t) s^2 / D^2,  b = t / D,  D^2 = (1 - t)^2 s^2 + t^2.
+        x_0 = z + g a(t) (x_t - (1 - t) z) + b(t) F,  a = (1 - t) s^2 / D^2,  b = t / D,  D^2 = (1 - t)^2 s^2 + t^2.
 
-    At t = 1 that is x_0 = z + F, at t = 0 it is x_t. Without it (`residual_std` None: x_0 = z + F throughout) a network
-    narrower than its latents cannot hand x_t through and is worse at little noise than at much.
+    At t = 1 that is x_0 = z + F, at t = 0 and g = 1 it is x_t. Without it (`residual_std` None: x_0 = z + F throughout)
+    a network narrower than its latents cannot hand x_t through and is worse at little noise than at much. The gate
+    g = 2 sigmoid(G) is the network's, for each position and channel: where nothing moves, x_t holds nothing but noise.
 
     Args:
+        out_channels: C for F alone (then g = 1), 2 C for F and G.
         residual_std: s, C numbers. The others are diffusers'.
     """
 
@@ -68,7 +70,7 @@ class ResidualGenerator(WanTransformer3DModel):
         )
 
     def clean(self, x: Tensor, t: Tensor, out: Tensor) -> Tensor:
-        """x_0 `[B, C, F, h, w]` of x_t (the clean first latent in frame 0), t `[B]` and the output F."""
+        """x_0 `[B, C, F, h, w]` of x_t (the clean first latent in frame 0), t `[B]` and the output."""
         first = x[:, :, :1]
         s = self.config.residual_std
         if s is None:
@@ -76,4 +78,8 @@ class ResidualGenerator(WanTransformer3DModel):
         t = t.view(-1, 1, 1, 1, 1).to(x.dtype)
         square = torch.tensor(s, device=x.device, dtype=x.dtype).view(1, -1, 1, 1, 1).square()
         d2 = (1 - t).square() * square + t.square()
-        return first + (1 - t) * square / d2 * (x - (1 - t) * first) + t / d2.sqrt() * out
+        known = (1 - t) * square / d2 * (x - (1 - t) * first)
+        if out.shape[1] == 2 * x.shape[1]:
+            out, gate = out.chunk(2, dim=1)
+            known = known * (2 * gate.sigmoid())
+        return first + known + t / d2.sqrt() * out

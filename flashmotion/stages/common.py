@@ -38,7 +38,7 @@ def new_generator(p: Preset, codec: PatchCodec) -> ResidualGenerator:
         num_attention_heads=p.heads,
         attention_head_dim=p.head_dim,
         in_channels=2 * p.channels,
-        out_channels=p.channels,
+        out_channels=2 * p.channels,
         text_dim=384,
         freq_dim=p.freq_dim,
         ffn_dim=p.ffn,

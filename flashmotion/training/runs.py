@@ -136,7 +136,10 @@ def _warm(made: Any, preset: Preset) -> dict[str, dict[str, Any]]:
     """Puts exported weights into a stage's networks. Returns what is known of them, by part: hash, steps, ancestors."""
     parents = {}
     for part, net in made.products(made.nets).items():
-        net.load_state_dict(weights.load(type(net), preset.name, part).state_dict())
+        own, theirs = net.state_dict(), weights.load(type(net), preset.name, part).state_dict()
+        for name, value in theirs.items():
+            own[name][: len(value)] = value  # outputs that an older network did not have stay as they are made
+        net.load_state_dict(own)
         manifest = weights.manifest(preset.name, part)
         parents[part] = {k: manifest[k] for k in ("sha256", "command", "steps", "warm_from") if k in manifest}
     return parents

@@ -82,7 +82,8 @@ def make_generator(toy: Preset) -> Callable[..., WanTransformer3DModel]:
         }  # fmt: skip
         if not repeated:
             return WanTransformer3DModel(**{**settings, **config}).eval()
-        std = [2.0, 0.5] * (int(config.get("out_channels", toy.channels)) // 2)  # type: ignore[call-overload]
+        std = [2.0, 0.5] * (int(config.get("in_channels", 2 * toy.channels)) // 4)  # type: ignore[call-overload]
+        settings["out_channels"] = 2 * toy.channels
         return ResidualGenerator(**{**settings, "residual_std": std, **config}).eval()  # type: ignore[arg-type]
 
     return make

@@ -145,7 +145,7 @@ def test_the_real_codec_fits(build: Build, case: Case, make_generator: Callable[
     torch.manual_seed(0)
     numbers = {"latents_mean": [0.0] * 4, "latents_std": [1.0] * 4}
     vae = AutoencoderKLWan(base_dim=8, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1, **numbers).eval()
-    generator = make_generator(in_channels=4, out_channels=4)
+    generator = make_generator(repeated=False, in_channels=4, out_channels=4)
     adapter = ControlNetAdapter.of(generator, 4)
     video = run(build(generator=generator, adapter=adapter, codec=vae, few_steps=FEW[:2]), case, maps=maps_of(case)[:5])
     assert video.shape == (5, 32, 32, 3) and np.array_equal(video[0], case.first_frame)

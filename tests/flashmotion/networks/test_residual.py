@@ -45,6 +45,20 @@ def test_it_starts_from_the_best_linear_estimate(make_generator: Make, t: float)
     np.testing.assert_allclose(ratio, s.flatten(), rtol=0.02)
 
 
+def test_the_gate_lets_through_or_shuts_out_what_is_given(make_generator: Make) -> None:
+    x, out = torch.randn(2, 2, 12, 3, 4, 4, generator=torch.Generator().manual_seed(0)).unbind(0)
+    t, model = torch.tensor([0.1, 0.6]), make_generator()
+    plain = model.clean(x, t, out)
+    gate = torch.zeros_like(out)
+    torch.testing.assert_close(model.clean(x, t, torch.cat([out, gate], dim=1)), plain)
+    gate[:, :, 1, 2, 3] = -100.0
+    shut = model.clean(x, t, torch.cat([out, gate], dim=1))
+    d = ((1 - t) ** 2).view(-1, 1) * torch.tensor(model.config.residual_std) ** 2 + (t**2).view(-1, 1)
+    alone = x[:, :, 0, 2, 3] + t.view(-1, 1) / d.sqrt() * out[:, :, 1, 2, 3]
+    torch.testing.assert_close(shut[:, :, 1, 2, 3], alone)
+    assert torch.equal(shut[:, :, 2], plain[:, :, 2]) and not torch.allclose(shut[:, :, 1], plain[:, :, 1])
+
+
 def test_without_residual_std_the_change_alone_is_predicted(make_generator: Make) -> None:
     x, out = torch.randn(2, 2, 12, 3, 4, 4, generator=torch.Generator().manual_seed(0)).unbind(0)
     assert torch.equal(make_generator(residual_std=None).clean(x, torch.tensor([0.3, 0.8]), out), x[:, :, :1] + out)

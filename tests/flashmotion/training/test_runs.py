@@ -151,6 +151,21 @@ def test_a_warm_start_goes_on_from_exported_weights(tiny: Preset, tmp_path: Path
     assert not torch.allclose(anew["patch_embedding.weight"], parent["patch_embedding.weight"], rtol=1e-2, atol=1e-3)
 
 
+def test_a_warm_start_from_fewer_outputs_keeps_the_new_ones_as_made(tiny: Preset, tmp_path: Path) -> None:
+    train("base", tiny, options(tmp_path / "a"))
+    config = dict(weights.load(ResidualGenerator, "toy", "slow-generator").config)
+    own = {k: v for k, v in config.items() if not k.startswith("_")}
+    older = ResidualGenerator(**{**own, "out_channels": tiny.channels})
+    with torch.no_grad():
+        for value in older.parameters():
+            value.fill_(0.5)
+    weights.export(older, "toy", "slow-generator", {"command": "by hand", "steps": 1})
+    stage = runs._stage("base", tiny, weights.load(PatchCodec, "toy", "codec"), torch.float32, torch.zeros(5, 6, 384))
+    runs._warm(stage, tiny)
+    weight = stage.generator.proj_out.weight
+    assert (weight[: tiny.channels] == 0.5).all() and not weight[tiny.channels :].any()
+
+
 def test_stopped_by_time_it_goes_on_with_the_next_batch(
     tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
