@@ -120,11 +120,12 @@ def eval_(
 
     Interrupted at any moment, the same command goes on where it was.
     """
+    from flashbench.cases.suites import open_suite
     from flashbench.metrics.catalogue import choose
     from flashbench.runs.progress import progress
     from flashbench.runs.session import generate_run, score_run
 
-    wanted = choose(_names(metrics))
+    wanted = choose(_names(metrics), open_suite(suite).pictures)
     brought = _brought(weights, wanted)
     with progress() as tick:
         made = generate_run(model, suite, cases, seed, output, tick, wanted, conformed=conform)
@@ -172,11 +173,13 @@ def score(
 
     With --shard, only measure these cases; the same command without it then puts all together.
     """
+    from flashbench.cases.suites import open_suite
     from flashbench.metrics.catalogue import choose
+    from flashbench.runs.layout import read_run
     from flashbench.runs.progress import progress
     from flashbench.runs.session import score_run
 
-    wanted = choose(_names(metrics))
+    wanted = choose(_names(metrics), open_suite(suite or read_run(run).source).pictures)
     part, brought = _shard(shard), _brought(weights, wanted)
     with progress() as tick:
         rows = score_run(run, wanted, suite, workers, tick, part, brought)
@@ -311,11 +314,13 @@ def build(
 @main.command()
 @click.argument("suite", type=click.Path(path_type=Path))
 def check(suite: Path) -> None:
-    """Load everything in a SUITE folder and compare it with its hashes; prints what the suite is."""
+    """Hold a SUITE folder against its schema, load everything and compare hashes; prints what it is."""
     from flashbench.cases.folder import read_suite, verify
+    from flashbench.cases.form import check_form
     from flashbench.runs.progress import progress
 
     held = read_suite(suite)
+    check_form(suite)
     with progress() as tick:
         sha256 = verify(suite, lambda done, total: tick("check", done, total))
     strata = ", ".join(f"{stratum}: {n}" for stratum, n in _strata(held).items())
@@ -388,7 +393,8 @@ def annotate(
 def import_(
     layout: str, source: Path, size: str | None, frames: int | None, condition: Condition | None, output: Path
 ) -> None:
-    """Make a suite folder of SOURCE, laid out by others (LAYOUT: magicdata, davis, movebench, ati, tora, tapvid).
+    """Make a suite folder of SOURCE, laid out by others (`docs/layouts.md` has LAYOUT: magicdata, davis, movebench,
+    ati, tora, videofolder, tapvid).
 
     Clips are cut to the suite's length, cropped in the middle to its shape and scaled to its size; each case says so.
     """
@@ -464,7 +470,7 @@ def compare(run_a: Path, run_b: Path, metrics: str | None, stratum: str, output:
     from flashbench.runs.table import comparison_table
 
     beside = Beside([read_scored(run_a), read_scored(run_b)])
-    names = None if metrics is None else [m.name for m in choose(_names(metrics))]
+    names = None if metrics is None else [m.name for m in choose(_names(metrics), pictures=None)]
     with progress() as tick:
         found = compare_runs(beside, names, stratum, tick)
     if output is not None:
@@ -493,6 +499,7 @@ def validate(
 
     Hours on two cores; what is done is kept, and the same command goes on.
     """
+    from flashbench.cases.suites import open_suite
     from flashbench.files.atomic import write_text
     from flashbench.metrics.catalogue import choose
     from flashbench.runs.progress import progress
@@ -500,7 +507,8 @@ def validate(
 
     chosen = study.chosen(only)
     with progress() as tick:
-        study.make_runs(root, choose(_names(metrics)), suite, cases, chosen, tick)
+        wanted = choose(_names(metrics), open_suite(suite).pictures)
+        study.make_runs(root, wanted, suite, cases, chosen, tick)
         found = []
         for done, corruption in enumerate(chosen):
             tick("compare", done, len(chosen))

@@ -107,6 +107,7 @@ def _write_lists(suite: Suite, rows: list[Row], root: Path) -> None:
         "fps": suite.fps,
         "seed": suite.seed,
         "condition": suite.condition,
+        "pictures": suite.pictures,
         "cases": len(rows),
         "content_sha256": content,
     }
@@ -218,6 +219,7 @@ def read_suite(folder: StrPath) -> Suite:
         lambda case_id: load_reference(root, rows[case_id], form),
         root,
         hashes.__getitem__ if hashes else None,
+        facts.get("pictures") or ("sprites" if facts["name"].startswith("sprites-") else "photographs"),
     )
 
 
@@ -268,6 +270,7 @@ def _form(facts: Any, path: Path) -> Form:
     check("fps", isinstance(fps, int | float) and not isinstance(fps, bool) and 0 < fps < 1e4, "frames a second")
     check("seed", isinstance(facts.get("seed"), int), "a whole number")
     check("condition", facts.get("condition") in ("masks", "boxes"), "masks or boxes")
+    check("pictures", facts.get("pictures") in (None, "sprites", "photographs"), "sprites or photographs")
     check("cases", whole(facts.get("cases"), 1), "the number of cases")
     check(
         "content_sha256",

@@ -22,6 +22,7 @@ from flashbench.cases.content import case_sha256, suite_sha256
 from flashbench.errors import InputError
 
 Condition = Literal["masks", "boxes"]
+Pictures = Literal["sprites", "photographs"]
 STRATA = ("1", "2", "3", "4", "5", "6+")
 SCHEMA_VERSION = 1
 
@@ -199,6 +200,7 @@ class Suite:
         load_case: id -> Case (complete: with truth); load_reference: id -> uint8 [T, H, W, 3].
         root: the folder it was read from, or None.
         hash_case: id -> hash of the case where it is known without loading (a folder states it), or None.
+        pictures: what the frames show, `sprites` or `photographs` (real footage): which text agreement can read them.
     """
 
     name: str
@@ -213,6 +215,7 @@ class Suite:
     load_reference: Callable[[str], npt.NDArray[np.uint8]] = field(repr=False)
     root: Path | None = None
     hash_case: Callable[[str], str] | None = field(default=None, repr=False)
+    pictures: Pictures = "photographs"
 
     def __post_init__(self) -> None:
         at = f"suite {self.name!r}"

@@ -8,7 +8,7 @@ from torch import Tensor
 from flashbench.cases.schema import Case
 from flashbench.errors import InputError
 from flashbench.field import frames
-from flashbench.field.weights import Located, from_hub, one_file
+from flashbench.field.weights import Located, from_hub, one_file, state_dict
 from flashbench.metrics.catalogue import METRICS, derived
 from flashbench.metrics.plugin import Plugin
 from flashbench.runs.extractors import Arrays, Lazy, Video
@@ -32,8 +32,8 @@ class Extractor:
 
         net, path = (raft_large if self._large else raft_small)(weights=None), self._weights.path
         try:
-            net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        except Exception as error:
+            net.load_state_dict(state_dict(NAME, path))
+        except (RuntimeError, InputError) as error:
             what = f"is not a state of torchvision's RAFT ({type(error).__name__})"
             raise InputError(path, what, f"give --weights {NAME}=raft_large_C_T_SKHT_V2-ff5fadd5.pth") from error
         return net.eval().requires_grad_(False).to(frames.device())  # type: ignore[no-any-return]

@@ -106,6 +106,17 @@ def scripted(name: str, path: Path) -> Any:
         raise InputError(path, what, f"give --weights {name}=FILE") from error
 
 
+def state_dict(name: str, path: Path) -> dict[str, Any]:
+    """A PyTorch checkpoint: tensors and plain containers, nothing that could run."""
+    import torch
+
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:
+        what = f"is not a checkpoint of tensors ({type(error).__name__})"
+        raise InputError(path, what, f"give --weights {name}=FILE") from error
+
+
 class Located:
     """Weights found when they are first needed, and their hash: the start of an extractor's fingerprint."""
 

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from flashbench.cases.schema import Pictures
 from flashbench.errors import InputError
 from flashbench.metrics.pixels import PSNR_CAP
 from flashbench.metrics.plugin import BROKEN, Registry
 from flashbench.metrics.tracks import DIAGONAL_256
 
 INF, NAN = float("inf"), float("nan")
+EXCESS = "_excess"  # end of the name of a value that the reference's is taken from
 Direction = Literal["higher", "lower", "none"]
 Kind = Literal["case", "set"]
 
@@ -42,6 +45,7 @@ class Metric:
         floored: whether the reference videos are given the same metric as a floor.
         version: counts changes of the definition; a part of the metric's fingerprint.
         embedded: its networks come with flashbench, and it is taken where no metric is named.
+        pictures: the only ones that it can read (`Suite.pictures`), or None.
     """
 
     name: str
@@ -58,11 +62,12 @@ class Metric:
     floored: bool = True
     version: int = 1
     embedded: bool = True
+    pictures: Pictures | None = None
 
     @property
     def needs_reference(self) -> bool:
         """Whether the reference videos must be measured too."""
-        return self.floored or self.kind == "set" or self.name == "epe_lk_excess"
+        return self.floored or self.kind == "set" or self.name.endswith(EXCESS)
 
 
 _TAPVID = "TAP-Vid (Doersch et al. 2022), 'first' protocol, on object centres"
@@ -253,6 +258,21 @@ _LOOKS = (
         needs=("text_lit",),
         blind="motion; objects unlike the sprites that it was trained on",
         worst=-1,
+        pictures="sprites",
+    ),
+    Metric(
+        name="text_conse",
+        unit="cosine",
+        direction="higher",
+        low=-1,
+        high=1,
+        formula=f"mean over {_SAMPLED} of cos(frame, prompt) in MiniLM's space; a frame is the mean of the "
+        "embeddings of its ten likeliest ImageNet names (Lite0), weighted with their probabilities",
+        source="ConSE (Norouzi et al. 2013)",
+        needs=("text_conse",),
+        blind="motion, counts and places; what ImageNet has no name for, people among it",
+        worst=-1,
+        pictures="photographs",
     ),
     _share(
         "subject_lite0",
@@ -305,14 +325,35 @@ def derived(metric: Metric, name: str, extractor: str, network: str, **changes: 
     return dataclasses.replace(metric, name=name, needs=(extractor,), formula=formula, embedded=False, **changes)
 
 
-def choose(names: Iterable[str] | None) -> tuple[Metric, ...]:
+def followed_rows(tracker: str) -> tuple[Metric, ...]:
+    """The trajectory metrics on another tracker: `epe_lk_late` -> `epe_cotracker3_late`; not embedded."""
+    rows = []
+    for metric in _PATHS:
+        name = re.sub(r"_lk(?=_|$)", f"_{tracker}", metric.name)
+        formula = re.sub(r"_lk\b", f"_{tracker}", metric.formula)
+        blind = re.sub(r"_lk\b", f"_{tracker}", metric.blind)
+        rows.append(
+            dataclasses.replace(metric, name=name, needs=(tracker,), formula=formula, blind=blind, embedded=False)
+        )
+    return tuple(rows)
+
+
+def _reads(metric: Metric, pictures: Pictures | None) -> bool:
+    return pictures is None or metric.pictures in (None, pictures)
+
+
+def choose(names: Iterable[str] | None, pictures: Pictures | None = "sprites") -> tuple[Metric, ...]:
     """The named metrics in the catalogue's order; all embedded ones for None.
+
+    Args:
+        pictures: what the suite shows: metrics that cannot read it are left out, or refused where they are named;
+            None: whatever it shows.
 
     Raises:
         InputError: an unknown name, with the nearest known one; no name at all.
     """
     if names is None:
-        return tuple(metric for metric in METRICS.values() if metric.embedded)
+        return tuple(m for m in METRICS.values() if m.embedded and _reads(m, pictures))
     wanted = list(names)
     for name in wanted:
         if name not in METRICS:
@@ -321,6 +362,10 @@ def choose(names: Iterable[str] | None) -> tuple[Metric, ...]:
             if BROKEN:
                 mend += f" (broken plugins: {'; '.join(BROKEN.values())})"
             raise InputError("--metrics", f"there is no metric {name!r}", mend)
+        only = METRICS[name].pictures
+        if not _reads(METRICS[name], pictures):
+            other = next((m.name for m in METRICS.values() if m.pictures == pictures), "another one")
+            raise InputError(f"--metrics {name}", f"reads {only}, the suite shows {pictures}", f"take {other}")
     if not wanted:
         raise InputError("--metrics", "names no metric", "`flashbench list metrics` names them all")
     return tuple(METRICS[name] for name in METRICS if name in wanted)

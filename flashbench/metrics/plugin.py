@@ -79,7 +79,7 @@ def install() -> None:
 
 def add(plugin: Plugin) -> None:
     """Takes in one plugin. Raises ValueError where a name is taken, or a metric has no function."""
-    from flashbench.metrics.catalogue import METRICS
+    from flashbench.metrics.catalogue import EXCESS, METRICS
     from flashbench.metrics.values import CASE_METRICS, SET_METRICS
 
     if not isinstance(plugin, Plugin):
@@ -87,7 +87,8 @@ def add(plugin: Plugin) -> None:
     for metric in plugin.metrics:
         if dict.__contains__(METRICS, metric.name):
             raise ValueError(f"metric {metric.name} is there already")
-        if metric.name not in (plugin.case if metric.kind == "case" else plugin.sets):
+        name = metric.name.removesuffix(EXCESS)
+        if name not in (plugin.case if metric.kind == "case" else plugin.sets):
             raise ValueError(f"metric {metric.name} has no function")
         if metric.embedded:
             raise ValueError(f"metric {metric.name} must say embedded=False")

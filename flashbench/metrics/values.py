@@ -10,7 +10,7 @@ Measurements, by extractor (N objects, P points, T frames, F sampled frames, W w
               point_visible [N, P, T]; px of the frame
     pixels    psnr [T - 1], ssim [T - 1], flicker []
     stlpips   distances [F]
-    text_lit  frames [F, D], text [D]
+    text_lit, text_conse   frames [F, D], text [D]
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy.typing as npt
 from flashbench.cases.schema import Case
 from flashbench.metrics import consistency, frechet, mmd, pace, regions, text, tracks
 from flashbench.metrics._arrays import Bools, Floats, feature_pair
-from flashbench.metrics.catalogue import Metric
+from flashbench.metrics.catalogue import EXCESS, Metric
 from flashbench.metrics.plugin import Registry
 
 NAN = float("nan")
@@ -59,17 +59,11 @@ class Paths:
         return np.where(self.visible[..., None], self.measured, np.nan)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One video: its complete case, its measurements by extractor, and the seconds it took (None for a reference)."""
+class Followed:
+    """A video's objects as a tracker found them: `lk` in this module's table of measurements."""
 
-    case: Case
-    measured: Mapping[str, Arrays]
-    seconds: float | None = None
-
-    @functools.cached_property
-    def paths(self) -> Paths:
-        return Paths(self.case, self.measured["lk"])
+    def __init__(self, case: Case, found: Arrays) -> None:
+        self.case, self.found, self.paths = case, found, Paths(case, found)
 
     @functools.cached_property
     def epe(self) -> tracks.Epe:
@@ -83,6 +77,25 @@ class Sample:
         return [tracks.tapvid(m[None], v[None], a[None], s[None], np.zeros(1, int)) for m, v, a, s in rows]
 
 
+@dataclass(frozen=True)
+class Sample:
+    """One video: its complete case, its measurements by extractor, and the seconds it took (None for a reference)."""
+
+    case: Case
+    measured: Mapping[str, Arrays]
+    seconds: float | None = None
+
+    @functools.cached_property
+    def _followed(self) -> dict[str, Followed]:
+        return {}
+
+    def followed(self, tracker: str) -> Followed:
+        """What a tracker found, with what several metrics make of it."""
+        if tracker not in self._followed:
+            self._followed[tracker] = Followed(self.case, self.measured[tracker])
+        return self._followed[tracker]
+
+
 def mean(values: Iterable[float]) -> float:
     """Mean over the objects (frames, points) that have a value; NaN, without a warning, where none has."""
     array = np.asarray(list(values), np.float64)
@@ -90,38 +103,38 @@ def mean(values: Iterable[float]) -> float:
     return float(array.mean()) if array.size else NAN
 
 
-def _survival(s: Sample) -> float:
-    rows = zip(s.paths.found, s.paths.asked, s.paths.asked_visible, strict=True)
+def _survival(f: Followed) -> float:
+    rows = zip(f.paths.found, f.paths.asked, f.paths.asked_visible, strict=True)
     return mean(tracks.survival(w[None], a[None], v[None]) for w, a, v in rows)
 
 
-def _epe_points(s: Sample) -> float:
+def _epe_points(f: Followed) -> float:
     """Mean over objects of the mean over points; NaN where the condition fixes no points."""
-    if s.case.condition != "masks":
+    if f.case.condition != "masks":
         return NAN
-    lk, errors = s.measured["lk"], []
-    for o, points, seen in zip(s.case.objects, lk["points"], lk["point_visible"], strict=True):
+    errors = []
+    for o, points, seen in zip(f.case.objects, f.found["points"], f.found["point_visible"], strict=True):
         if o.points is not None and o.point_visible is not None:
             n = len(o.points)
-            where, asked = (tracks.to_256(p, s.case.size) for p in (points[:n], o.points))
+            where, asked = (tracks.to_256(p, f.case.size) for p in (points[:n], o.points))
             errors.append(mean(tracks.epe(where, seen[:n], asked, o.point_visible, cap=tracks.DIAGONAL_256).mean))
     return mean(errors)
 
 
-def _miou(s: Sample) -> float:
+def _miou(f: Followed) -> float:
     ious = []
-    for o, masks in zip(s.case.objects, s.measured["lk"]["masks"], strict=True):
-        if o.masks is not None and len(o.masks) == s.case.frames:
+    for o, masks in zip(f.case.objects, f.found["masks"], strict=True):
+        if o.masks is not None and len(o.masks) == f.case.frames:
             there = o.masks[1:].any(axis=(1, 2))
             ious.append(mean(regions.mask_iou(masks[1:][there], o.masks[1:][there])) if there.any() else NAN)
     return mean(ious)
 
 
-def _biou(s: Sample) -> float:
+def _biou(f: Followed) -> float:
     ious = []
-    for o, boxes in zip(s.case.objects, s.measured["lk"]["boxes"], strict=True):
+    for o, boxes in zip(f.case.objects, f.found["boxes"], strict=True):
         seen = o.visible[1:]
-        ious.append(mean(regions.box_iou(_cut(boxes[1:], s.case.size), _cut(o.boxes[1:], s.case.size))[seen]))
+        ious.append(mean(regions.box_iou(_cut(boxes[1:], f.case.size), _cut(o.boxes[1:], f.case.size))[seen]))
     return mean(ious)
 
 
@@ -141,32 +154,47 @@ def _subject(s: Sample) -> float:
     return mean(values)
 
 
-def _dynamic(s: Sample) -> float:
-    lk = s.measured["lk"]
-    rows = zip(lk["points"], lk["point_visible"], strict=True)
-    return mean(consistency.dynamic_degree(tracks.to_256(p, s.case.size), v, s.case.fps) for p, v in rows)
+def _dynamic(f: Followed) -> float:
+    rows = zip(f.found["points"], f.found["point_visible"], strict=True)
+    return mean(consistency.dynamic_degree(tracks.to_256(p, f.case.size), v, f.case.fps) for p, v in rows)
+
+
+# Names end with the tracker's.
+_FOLLOWED: dict[str, Callable[[Followed], float]] = {
+    "epe_{}": lambda f: mean(f.epe.mean),
+    "epe_{}_median": lambda f: mean(f.epe.median),
+    "epe_{}_early": lambda f: mean(f.epe.early),
+    "epe_{}_middle": lambda f: mean(f.epe.middle),
+    "epe_{}_late": lambda f: mean(f.epe.late),
+    "epe_points_{}": _epe_points,
+    "delta_avg_{}": lambda f: mean(t.delta_avg for t in f.tapvid),
+    "aj_{}": lambda f: mean(t.aj for t in f.tapvid),
+    "oa_{}": lambda f: mean(t.oa for t in f.tapvid),
+    "survival_{}": _survival,
+    "miou_{}": _miou,
+    "biou_{}": _biou,
+    "arrival_{}": lambda f: mean(pace.arrival_error(*f.paths.all, f.case.fps)),
+    "speed_ratio_{}": lambda f: mean(pace.speed_ratio(*f.paths.all)),
+    "dynamic_{}": _dynamic,
+}
+
+
+def followed_metrics(tracker: str) -> dict[str, Callable[[Sample], float]]:
+    """The per-case metrics on what a tracker finds, by name."""
+
+    def of(function: Callable[[Followed], float]) -> Callable[[Sample], float]:
+        return lambda sample: function(sample.followed(tracker))
+
+    return {name.format(tracker): of(function) for name, function in _FOLLOWED.items()}
 
 
 _CASE: dict[str, Callable[[Sample], float]] = {
-    "epe_lk": lambda s: mean(s.epe.mean),
-    "epe_lk_median": lambda s: mean(s.epe.median),
-    "epe_lk_early": lambda s: mean(s.epe.early),
-    "epe_lk_middle": lambda s: mean(s.epe.middle),
-    "epe_lk_late": lambda s: mean(s.epe.late),
-    "epe_points_lk": _epe_points,
-    "delta_avg_lk": lambda s: mean(t.delta_avg for t in s.tapvid),
-    "aj_lk": lambda s: mean(t.aj for t in s.tapvid),
-    "oa_lk": lambda s: mean(t.oa for t in s.tapvid),
-    "survival_lk": _survival,
-    "miou_lk": _miou,
-    "biou_lk": _biou,
-    "arrival_lk": lambda s: mean(pace.arrival_error(*s.paths.all, s.case.fps)),
-    "speed_ratio_lk": lambda s: mean(pace.speed_ratio(*s.paths.all)),
+    **followed_metrics("lk"),
     "text_lit": lambda s: text.cosine_agreement(s.measured["text_lit"]["frames"], s.measured["text_lit"]["text"]),
+    "text_conse": lambda s: text.cosine_agreement(s.measured["text_conse"]["frames"], s.measured["text_conse"]["text"]),
     "subject_lite0": _subject,
     "background_lite0": lambda s: consistency.subject_consistency(s.measured["lite0"]["background"]),
     "flicker": lambda s: float(s.measured["pixels"]["flicker"]),
-    "dynamic_lk": _dynamic,
     "psnr": lambda s: mean(s.measured["pixels"]["psnr"]),
     "ssim": lambda s: mean(s.measured["pixels"]["ssim"]),
     "stlpips": lambda s: mean(s.measured["stlpips"]["distances"]),
@@ -195,8 +223,9 @@ def case_values(
         if sample is None:
             defined = not metric.floored or math.isfinite(floors[name])
             values[name] = worst(metric, reference.case) if defined else NAN
-        elif name == "epe_lk_excess":
-            values[name] = CASE_METRICS["epe_lk"](sample) - CASE_METRICS["epe_lk"](reference)
+        elif name.endswith(EXCESS):
+            plain = CASE_METRICS[name.removesuffix(EXCESS)]
+            values[name] = plain(sample) - plain(reference)
         else:
             values[name] = CASE_METRICS[name](sample)
     return values, floors

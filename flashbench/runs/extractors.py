@@ -126,7 +126,7 @@ class Shared:
 
         self.tracker = LKTracker()
         self.lite0_fingerprint = Lite0.fingerprint
-        self._lite0 = Lazy(Lite0.load)
+        self.lite0 = Lazy(Lite0.load)
         self._tracks: LastVideo[ObjectTracks] = LastVideo()
         self._maps: LastVideo[torch.Tensor] = LastVideo()
 
@@ -136,7 +136,7 @@ class Shared:
     def maps(self, video: Video) -> torch.Tensor:
         """float32 `[1 + F, 1280, 7, 7]` of `sampled_frames`."""
         frames = video[sampled_frames(len(video))]
-        return self._maps.get(video, lambda: self._lite0().maps(_tensor(frames)))
+        return self._maps.get(video, lambda: self.lite0().maps(_tensor(frames)))
 
 
 class LKExtractor:
@@ -233,6 +233,23 @@ class TextLiTExtractor:
         return {"frames": frames.numpy(), "text": self._net().texts([case.prompt])[0].numpy()}
 
 
+class TextConSEExtractor:
+    """As `TextLiTExtractor`, in MiniLM's space by way of ImageNet's names."""
+
+    name = "text_conse"
+
+    def __init__(self, shared: Shared) -> None:
+        from flashbench.backbones.conse import ConSE
+
+        self.shared = shared
+        self.fingerprint = f"{ConSE.fingerprint()}+frames24-1"
+        self._net = Lazy(lambda: ConSE.load(shared.lite0()))
+
+    def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
+        frames = self._net().images(self.shared.maps(video)[1:])
+        return {"frames": frames.numpy(), "text": self._net().texts([case.prompt])[0].numpy()}
+
+
 def check_length(names: Iterable[str], frames: int) -> None:
     """Refuses videos that are too short for one of the named extractors, before anything is made."""
     if "i3d" in set(names):
@@ -253,6 +270,7 @@ def extractors(names: Iterable[str], weights: Mapping[str, str] | None = None) -
         "lk": lambda: LKExtractor(shared()),
         "lite0": lambda: Lite0Extractor(shared()),
         "text_lit": lambda: TextLiTExtractor(shared()),
+        "text_conse": lambda: TextConSEExtractor(shared()),
         "stlpips": STLPIPSExtractor,
         "i3d": I3DExtractor,
     }

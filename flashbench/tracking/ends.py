@@ -40,7 +40,7 @@ def first_masks(case: Case) -> Bools:
 def first_frame(case: Case, masks: Bools, views: Views) -> FirstFrame:
     """Frame 0 of a case, and nothing later."""
     centres = np.stack([o.path[0] for o in case.objects]).astype(np.float64)
-    return FirstFrame(masks, [_soft(m, views) for m in masks], centres, _points(case, masks, centres))
+    return FirstFrame(masks, [_soft(m, views) for m in masks], centres, case_points(case, masks, centres))
 
 
 def _mask(track: ObjectTrack, size: tuple[int, int]) -> Bools:
@@ -62,7 +62,7 @@ def _soft(mask: Bools, views: Views) -> F32:
     return np.asarray(soft / peak if 0 < peak <= 0.6 else soft, np.float32)
 
 
-def _points(case: Case, masks: Bools, centres: F64) -> F64:
+def case_points(case: Case, masks: Bools, centres: F64) -> F64:
     """Frame-0 points of the case `[N, P, 2]`; objects without any get a regular choice of their mask's pixels."""
     given = [o.points[:, 0].astype(np.float64) if o.points is not None else np.zeros((0, 2)) for o in case.objects]
     count = max(len(g) for g in given) or OWN_POINTS
@@ -80,7 +80,7 @@ def tracks_of(follower: Follower, states: list[State], front: F64, start: FirstF
     """What was followed, in px of the video. `front[t, j, i]`: probability that object j is in front of i."""
     views, middle = follower.views, follower.templates.middle[:, None]
     centres = views.enlarged(start.centres)[:, None] - middle
-    hulls = views.enlarged(np.stack([_hull(m, c) for m, c in zip(start.masks, start.centres, strict=True)])) - middle
+    hulls = views.enlarged(np.stack([hull(m, c) for m, c in zip(start.masks, start.centres, strict=True)])) - middle
     n, size = len(start.masks), start.masks.shape[1:]
     rows = []
     for t, state in enumerate(states):
@@ -107,7 +107,7 @@ def _carried(follower: Follower, start: FirstFrame, state: State, i: int) -> Boo
     return np.asarray(soft > 0.5)
 
 
-def _hull(mask: Bools, centre: F64, corners: int = 64) -> F64:
+def hull(mask: Bools, centre: F64, corners: int = 64) -> F64:
     """Corners `[corners, 2]` of a mask's convex hull, the last repeated; of a pixel at the centre if it is empty."""
     pixels = np.argwhere(mask)[:, ::-1] if mask.any() else centre[None]
     square = np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]])

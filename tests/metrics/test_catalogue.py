@@ -34,6 +34,7 @@ NAMES = {
     "speed_ratio_lk",
     "dynamic_lk",
     "text_lit",
+    "text_conse",
     "subject_lite0",
     "background_lite0",
     "flicker",
@@ -78,7 +79,8 @@ def test_a_name_states_its_network_or_tracker() -> None:
 
 def test_choice_keeps_the_catalogue_s_order() -> None:
     assert [m.name for m in choose(["psnr", "fvd_i3d", "psnr"])] == ["fvd_i3d", "psnr"]
-    assert choose(None) == EMBEDDED
+    assert choose(None) == tuple(m for m in EMBEDDED if m.name != "text_conse")
+    assert choose(None, "photographs") == tuple(m for m in EMBEDDED if m.name != "text_lit")
 
 
 @pytest.mark.parametrize(
@@ -93,3 +95,12 @@ def test_an_unknown_name_is_helped(name: str, said: str) -> None:
 def test_metrics_import_without_torch() -> None:
     code = "import sys; sys.modules['torch'] = None; import flashbench.metrics.catalogue, flashbench.metrics.values"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_text_agreement_reads_its_own_pictures_alone() -> None:
+    assert choose(["text_lit"], "sprites") and choose(["text_conse"], "photographs")
+    assert len(choose(["text_lit", "text_conse"], None)) == 2
+    with pytest.raises(InputError, match="text_conse: reads photographs, the suite shows sprites; take text_lit"):
+        choose(["text_conse"], "sprites")
+    with pytest.raises(InputError, match="text_lit: reads sprites, the suite shows photographs; take text_conse"):
+        choose(["text_lit"], "photographs")

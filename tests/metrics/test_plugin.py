@@ -42,25 +42,25 @@ class Entry:
         return self._what
 
 
+def bare() -> None:
+    """As if no plugin had been looked for yet."""
+    embedded = {m.name for m in METRICS.values() if m.embedded}
+    for registry in (METRICS, values.CASE_METRICS, values.SET_METRICS):
+        for name in [n for n in registry if n not in embedded]:
+            del registry[name]
+    plugin.PLUGINS.clear()
+    plugin.BROKEN.clear()
+    plugin.install.cache_clear()
+
+
 @pytest.fixture
 def offer(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Entry]]:
     """A list of entry points in place of those that are installed; everything is put back afterwards."""
     entries: list[Entry] = []
-    held = [METRICS, values.CASE_METRICS, values.SET_METRICS, plugin.PLUGINS, plugin.BROKEN]
-    before = [dict(d) for d in held]
-    embedded = {m.name for m in METRICS.values() if m.embedded}
-    for registry in held[:3]:
-        for name in [n for n in registry if n not in embedded and n != "epe_lk_excess"]:
-            del registry[name]
-    plugin.PLUGINS.clear()
-    plugin.BROKEN.clear()
+    bare()
     monkeypatch.setattr(plugin, "entry_points", lambda group: entries if group == "flashbench.metrics" else [])
-    plugin.install.cache_clear()
     yield entries
-    for d, old in zip(held, before, strict=True):
-        d.clear()
-        d.update(old)
-    plugin.install.cache_clear()
+    bare()
 
 
 def test_it_is_found_by_its_metrics_name(offer: list[Entry]) -> None:

@@ -48,7 +48,7 @@ def tiny_suite(cases: int = 4, condition: str = "boxes", name: str = "tiny") -> 
     held = {f"c{i}": tiny_case(f"c{i}", 1 + i % 2, condition) for i in range(cases)}
     return Suite(
         name, 0, (SIDE, SIDE), FRAMES, 24.0, condition, tuple(held), "",  # type: ignore[arg-type]
-        lambda i: held[i][0], lambda i: held[i][1],
+        lambda i: held[i][0], lambda i: held[i][1], pictures="sprites",
     )  # fmt: skip
 
 

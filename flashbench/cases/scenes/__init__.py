@@ -59,4 +59,5 @@ def sprites_suite(
         "",
         lambda case_id: rendered(case_id)[0],
         lambda case_id: rendered(case_id)[1],
+        pictures="sprites",
     )
