@@ -47,7 +47,7 @@ class SAM2:
             return RegionTracks(out)
         session = processor.init_video_session(video=list(video), inference_device=frames.device())
         processor.add_inputs_to_inference_session(
-            session, frame_idx=0, obj_ids=present, input_masks=[masks[i].astype(np.float32) for i in present]
+            session, frame_idx=0, obj_ids=list(present), input_masks=[masks[i].astype(np.float32) for i in present]
         )
         net(session, frame_idx=0)
         size = [list(video.shape[1:3])]
