@@ -225,7 +225,7 @@ def test_out_and_in_again(suite: Path) -> None:
         (["evil", "--model", "static"], "evil"),
         (["score", "nowhere"], "nowhere"),
         (["eval", "--model", "static", "--suite", "SHORT"], "videos of 12 frames are too short"),
-        (["score", "nowhere", "--metrics", "fvd"], "there is no metric 'fvd'"),
+        (["eval", "--model", "static", "--metrics", "fvd"], "there is no metric 'fvd'"),
         (["list", "colours"], "colours"),
         (["build", "sprites-v1", "--size", "8", "-o", "x"], "--size"),
         (["build", "sprites-v1", "--condition", "points", "-o", "x"], "--condition"),

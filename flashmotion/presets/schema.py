@@ -51,6 +51,7 @@ class Preset:
     guidance: float
     text_dropout: float
     low_noise_floor: float  # the x0 loss is weighted with 1 / max(t, this)
+    background_weight: float  # of the loss where no object is; 1 where one is
     gradient_loss: float  # weight of the loss on differences of the decoded error in space and time
     # few steps
     few_steps: tuple[float, ...]

@@ -61,8 +61,8 @@ def text_states(preset: Preset, cache: Path, split: str = "train", count: int | 
     return load_file(path)["states"]
 
 
-def object_weight(masks: npt.NDArray[np.bool_], patch: int) -> npt.NDArray[np.float32]:
-    """Loss weight by latent position: 1 where an object is at that time or on frame 0 (dilated), else 0.25.
+def object_weight(masks: npt.NDArray[np.bool_], patch: int, background: float) -> npt.NDArray[np.float32]:
+    """Loss weight by latent position: 1 where an object is at that time or on frame 0 (dilated), else `background`.
 
     masks bool `[N, F, H, W]`, F = 1 + 4 k; returns float32 `[1 + k, H / patch, W / patch]`.
     """
@@ -73,7 +73,7 @@ def object_weight(masks: npt.NDArray[np.bool_], patch: int) -> npt.NDArray[np.fl
     groups |= groups[:1]
     wide = np.pad(groups, ((0, 0), (1, 1), (1, 1)))
     near = wide[:, :-2, 1:-1] | wide[:, 2:, 1:-1] | wide[:, 1:-1, :-2] | wide[:, 1:-1, 2:] | groups
-    return np.where(near, 1.0, 0.25).astype(np.float32)
+    return np.where(near, 1.0, background).astype(np.float32)
 
 
 def frame_groups(preset: Preset, rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -118,7 +118,7 @@ class Scenes(Dataset[Batch]):
             number = int(rng.integers(len(self.text) - 1))
             r = render(scene(p, number, self.split), p.size, at)
             video, drawn = r.video, colour_maps(r.masks, r.boxes, r.visible, condition)
-            weight = object_weight(r.masks, p.patch)
+            weight = object_weight(r.masks, p.patch, p.background_weight)
             if rng.random() < 0.5:
                 video, drawn, weight = video[:, :, ::-1], drawn[:, :, ::-1], weight[:, :, ::-1]
             if rng.random() < 0.5:

@@ -67,7 +67,7 @@ def test_a_sample_is_a_scene_mirrored_or_not(toy: Preset, text: Tensor) -> None:
         number = next(i for i in range(toy.scenes) if torch.equal(text[i], batch.text[0]))
         at = [0, *(4 * g - 3 + k for g in batch.frames[1:].tolist() for k in range(4))]
         r = render(scene(toy, number), toy.size, at)
-        expected = (r.video, colour_maps(r.masks, r.boxes, r.visible, "boxes"), object_weight(r.masks, 4))
+        expected = (r.video, colour_maps(r.masks, r.boxes, r.visible, "boxes"), object_weight(r.masks, 4, toy.background_weight))
         found = (batch.video[0].numpy(), batch.maps[0].numpy(), batch.weight[0].numpy())
         found = (np.sort(found[0], axis=-1), *found[1:])  # colours of the video may be exchanged
         expected = (np.sort(expected[0], axis=-1), *expected[1:])
@@ -89,7 +89,7 @@ def test_object_weight_is_one_on_and_beside_objects_now_or_at_first() -> None:
     masks = np.zeros((2, 9, 24, 24), np.bool_)
     masks[0, 0, 9, 9] = True  # position (2, 2) of patches of 4 on frame 0
     masks[1, 7, 20, 0] = True  # position (5, 0), in the second group (frames 5..8)
-    weight = object_weight(masks, 4)
+    weight = object_weight(masks, 4, 0.25)
     assert weight.shape == (3, 6, 6) and weight.dtype == np.float32
 
     def near(*cells: tuple[int, int]) -> np.ndarray:
