@@ -67,7 +67,8 @@ def test_a_sample_is_a_scene_mirrored_or_not(toy: Preset, text: Tensor) -> None:
         number = next(i for i in range(toy.scenes) if torch.equal(text[i], batch.text[0]))
         at = [0, *(4 * g - 3 + k for g in batch.frames[1:].tolist() for k in range(4))]
         r = render(scene(toy, number), toy.size, at)
-        expected = (r.video, colour_maps(r.masks, r.boxes, r.visible, "boxes"), object_weight(r.masks, 4, toy.background_weight))
+        weight = object_weight(r.masks, 4, toy.background_weight)
+        expected = (r.video, colour_maps(r.masks, r.boxes, r.visible, "boxes"), weight)
         found = (batch.video[0].numpy(), batch.maps[0].numpy(), batch.weight[0].numpy())
         found = (np.sort(found[0], axis=-1), *found[1:])  # colours of the video may be exchanged
         expected = (np.sort(expected[0], axis=-1), *expected[1:])
