@@ -6,40 +6,29 @@ from torch import Tensor
 
 from flashbench.cases.schema import Case
 from flashbench.field import frames
-from flashbench.field.weights import Located, from_hub, pretrained
+from flashbench.field.pretrained import PretrainedExtractor
 from flashbench.metrics import consistency
 from flashbench.metrics.catalogue import METRICS, derived
 from flashbench.metrics.plugin import Plugin
-from flashbench.runs.extractors import Arrays, Lazy, Video
+from flashbench.runs.extractors import Arrays, Video
 
 NAME, HUB = "dino", "facebook/dino-vitb16"
 
 
-class Extractor:
+class Extractor(PretrainedExtractor):
     """`frames` `[1 + F, D]`: class token of frame 0 and the sampled frames, shorter side 224, no crop (VBench)."""
 
-    name = NAME
-
-    def __init__(self, weights: str | None) -> None:
-        self._weights = Located(lambda: from_hub(NAME, weights, HUB), "frames24-1")
-        self._net = Lazy(self._load)
-
-    def _load(self) -> object:
-        from transformers import ViTModel
-
-        return pretrained(ViTModel, NAME, self._weights.path, add_pooling_layer=False)
-
-    @property
-    def fingerprint(self) -> str:
-        return self._weights.fingerprint
+    name, hub, model, protocol = NAME, HUB, "ViTModel", "frames24-1"
+    options = {"add_pooling_layer": False}
 
     def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
-        net = self._net()
-        side = net.config.image_size  # type: ignore[attr-defined]
+        net = self.net()
+        side = net.config.image_size
 
         def tokens(x: Tensor) -> Tensor:
             images = frames.normalised(frames.shorter_side(x, side, "bilinear", antialias=False), *frames.IMAGENET)
-            return net(images, interpolate_pos_encoding=True).last_hidden_state[:, 0]  # type: ignore[operator, no-any-return]
+            found: Tensor = net(images, interpolate_pos_encoding=True).last_hidden_state[:, 0]
+            return found
 
         return {"frames": frames.in_batches(tokens, frames.sampled(video))}
 

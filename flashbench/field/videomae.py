@@ -6,40 +6,28 @@ from torch import Tensor
 
 from flashbench.cases.schema import Case
 from flashbench.field import frames
-from flashbench.field.weights import Located, from_hub, pretrained
+from flashbench.field.pretrained import PretrainedExtractor
 from flashbench.metrics.catalogue import METRICS, derived
 from flashbench.metrics.plugin import Plugin
 from flashbench.metrics.values import FRECHET
-from flashbench.runs.extractors import Arrays, Lazy, Video
+from flashbench.runs.extractors import Arrays, Video
 
 NAME, HUB = "videomae", "MCG-NJU/videomae-base-finetuned-ssv2"
 
 
-class Extractor:
+class Extractor(PretrainedExtractor):
     """`features` `[3, D]`: mean token of the windows of `fvd_i3d`, squashed to 0..1 and no more (as cd-fvd does)."""
 
-    name = NAME
-
-    def __init__(self, weights: str | None) -> None:
-        self._weights = Located(lambda: from_hub(NAME, weights, HUB), "windows3x16-1")
-        self._net = Lazy(self._load)
-
-    def _load(self) -> object:
-        from transformers import VideoMAEModel
-
-        return pretrained(VideoMAEModel, NAME, self._weights.path)
-
-    @property
-    def fingerprint(self) -> str:
-        return self._weights.fingerprint
+    name, hub, model, protocol = NAME, HUB, "VideoMAEModel", "windows3x16-1"
 
     def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
-        net = self._net()
-        side = net.config.image_size  # type: ignore[attr-defined]
+        net = self.net()
+        side = net.config.image_size
 
         def pooled(clips: Tensor) -> Tensor:
             images = frames.squashed(clips.flatten(0, 1), side) / 255
-            return net(images.reshape(*clips.shape[:2], *images.shape[1:])).last_hidden_state.mean(1)  # type: ignore[operator, no-any-return]
+            found: Tensor = net(images.reshape(*clips.shape[:2], *images.shape[1:])).last_hidden_state.mean(1)
+            return found
 
         return {"features": frames.in_batches(pooled, frames.windows(video), size=1)}
 

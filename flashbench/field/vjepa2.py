@@ -6,41 +6,29 @@ from torch import Tensor
 
 from flashbench.cases.schema import Case
 from flashbench.field import frames
-from flashbench.field.weights import Located, from_hub, pretrained
+from flashbench.field.pretrained import PretrainedExtractor
 from flashbench.metrics.catalogue import METRICS, derived
 from flashbench.metrics.plugin import Plugin
 from flashbench.metrics.values import Kernel, mmd_metric
-from flashbench.runs.extractors import Arrays, Lazy, Video
+from flashbench.runs.extractors import Arrays, Video
 
 NAME, HUB = "vjepa2", "facebook/vjepa2-vitl-fpc16-256-ssv2"
 
 
-class Extractor:
+class Extractor(PretrainedExtractor):
     """`features` `[3, D]`: the probe's pooled token of the windows of `fvd_i3d`, squashed, ImageNet's mean."""
 
-    name = NAME
-
-    def __init__(self, weights: str | None) -> None:
-        self._weights = Located(lambda: from_hub(NAME, weights, HUB), "windows3x16-1")
-        self._net = Lazy(self._load)
-
-    def _load(self) -> object:
-        from transformers import VJEPA2ForVideoClassification
-
-        return pretrained(VJEPA2ForVideoClassification, NAME, self._weights.path)
-
-    @property
-    def fingerprint(self) -> str:
-        return self._weights.fingerprint
+    name, hub, model, protocol = NAME, HUB, "VJEPA2ForVideoClassification", "windows3x16-1"
 
     def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
-        net = self._net()
-        side = net.config.crop_size  # type: ignore[attr-defined]
+        net = self.net()
+        side = net.config.crop_size
 
         def pooled(clips: Tensor) -> Tensor:
             images = frames.squashed(clips.flatten(0, 1), side)
             x = frames.normalised(images, *frames.IMAGENET).reshape(*clips.shape[:2], *images.shape[1:])
-            return net.pooler(net.vjepa2(x, skip_predictor=True).last_hidden_state)  # type: ignore[attr-defined, no-any-return]
+            found: Tensor = net.pooler(net.vjepa2(x, skip_predictor=True).last_hidden_state)
+            return found
 
         return {"features": frames.in_batches(pooled, frames.windows(video), size=1)}
 
