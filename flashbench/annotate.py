@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from flashbench.cases.case_files import boxes_of
 from flashbench.cases.folder import SUITE_JSON, read_suite, save_suite
-from flashbench.cases.schema import Case, Condition, ObjectTrack, Suite
+from flashbench.cases.schema import Case, Condition, ObjectTrack, Pictures, Suite
 from flashbench.cases.segment import mask_in
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_json
@@ -138,9 +138,10 @@ def add_case(case: Case, video: Video, folder: Path, name: str) -> Suite:
     """
     form = (case.size, case.frames, case.fps, case.condition)
     known: dict[str, tuple[Case, Video]] = {}
+    pictures: Pictures = "photographs"
     if (folder / SUITE_JSON).is_file():
         held = read_suite(folder)
-        name = held.name
+        name, pictures = held.name, held.pictures
         if (held.size, held.frames, held.fps, held.condition) != form:
             size = f"{held.size[1]}x{held.size[0]} px"
             what = f"holds {held.frames} frames of {size} at {held.fps:g} a second, condition {held.condition}"
@@ -160,6 +161,7 @@ def add_case(case: Case, video: Video, folder: Path, name: str) -> Suite:
         "",
         lambda i: known[i][0],
         lambda i: known[i][1],
+        pictures=pictures,
     )
     return save_suite(suite, folder)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -38,7 +39,10 @@ def export(net: nn.Module, preset: str, part: str, made: dict[str, Any], dtype: 
     try:
         with tempfile.TemporaryDirectory() as made_in:
             copy.deepcopy(net).to(dtype).save_pretrained(made_in)
-            files = {name: (Path(made_in) / name).read_bytes() for name in (FILE, "config.json")}
+            config = json.loads((Path(made_in) / "config.json").read_text())
+            config.pop("_name_or_path", None)  # where its ancestor lay on the machine that trained it
+            text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+            files = {FILE: (Path(made_in) / FILE).read_bytes(), "config.json": text.encode()}
     except (OSError, SafetensorError) as error:
         raise InputError(
             tempfile.gettempdir(), f"the weights cannot be written ({error})", "free space, or set TMPDIR"

@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
-from flashbench.files.atomic import read_json
 from flashmotion import weights
 from flashmotion.conditioning import maps_of
 from flashmotion.networks.adapters import ADAPTERS
@@ -107,8 +106,7 @@ class ZooModel:
     @cached_property
     def manifests(self) -> dict[str, Any]:
         return {
-            part: read_json(weights.folder(self.row.preset, part) / "manifest.json")
-            for part in (self.row.generator, self.row.adapter, "codec")
+            part: weights.manifest(self.row.preset, part) for part in (self.row.generator, self.row.adapter, "codec")
         }
 
     @cached_property

@@ -23,21 +23,26 @@ def check_form(root: Path) -> None:
     Raises:
         InputError: the first field that does not fit, with file, line and field.
     """
-    _apply("suite", read_json(root / SUITE_JSON), str(root / SUITE_JSON))
+    suite, case = validator("suite"), validator("case")
+    _apply(suite, read_json(root / SUITE_JSON), str(root / SUITE_JSON))
     path = root / METADATA
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if line.strip():
-            _apply("case", json.loads(line), f"{path}, line {number}")
+            _apply(case, json.loads(line), f"{path}, line {number}")
 
 
-def _apply(kind: str, value: Any, where: str) -> None:
+def validator(kind: str) -> Any:
+    """jsonschema's validator of `$defs/KIND`."""
     from jsonschema import Draft202012Validator
+
+    return Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": schema()["$defs"]})
+
+
+def _apply(form: Any, value: Any, where: str) -> None:
     from jsonschema.exceptions import best_match
 
-    held = schema()
-    validator = Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": held["$defs"]})
-    error = best_match(validator.iter_errors(value))
+    error = best_match(form.iter_errors(value))
     if error is not None:
         field = ".".join(str(part) for part in error.absolute_path)
         what = f"field {field!r}: {error.message}" if field else error.message
-        raise InputError(where, what, f"see $defs/{kind} of flashbench/cases/suite.schema.json")
+        raise InputError(where, what, f"see {form.schema['$ref']} of flashbench/cases/suite.schema.json")

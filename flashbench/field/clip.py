@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ class Extractor:
         self._weights = Located(lambda: from_hub(name, weights, HUBS[name]), "frames24-1")
         self._parts = Lazy(self._load)
 
-    def _load(self) -> tuple[object, object]:
+    def _load(self) -> tuple[Any, Any]:
         from transformers import AutoTokenizer, CLIPModel
 
         path = self._weights.path
@@ -45,14 +46,15 @@ class Extractor:
 
     @torch.inference_mode()
     def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
-        net, tokenizer = (part for part in self._parts())
-        side = net.config.vision_config.image_size  # type: ignore[attr-defined]
-        tokens = tokenizer([case.prompt], truncation=True, return_tensors="pt").to(frames.device())  # type: ignore[operator]
+        net, tokenizer = self._parts()
+        side = net.config.vision_config.image_size
+        tokens = tokenizer([case.prompt], truncation=True, return_tensors="pt").to(frames.device())
 
         def images(x: Tensor) -> Tensor:
-            return net.visual_projection(net.vision_model(prepared(x, side)).pooler_output)  # type: ignore[attr-defined, no-any-return]
+            found: Tensor = net.visual_projection(net.vision_model(prepared(x, side)).pooler_output)
+            return found
 
-        words = net.text_projection(net.text_model(**tokens).pooler_output)  # type: ignore[attr-defined]
+        words = net.text_projection(net.text_model(**tokens).pooler_output)
         return {"frames": frames.in_batches(images, frames.sampled(video)), "text": words[0].float().cpu().numpy()}
 
 
@@ -71,6 +73,7 @@ def plugin(name: str) -> Plugin:
                 "",
                 formula=f"CLIPSIM: as text_lit, on {network}",
                 source="Wu et al. 2021",
+                pictures=None,
                 blind="motion, counts and places",
             ),
             derived(

@@ -70,11 +70,7 @@ def squashed(images: Tensor, side: int) -> Tensor:
     return F.interpolate(images.float(), (side, side), mode="bilinear", antialias=True, align_corners=False)
 
 
-def _parts(x: Tensor, size: int) -> list[Tensor]:
-    return [x[i : i + size] for i in range(0, len(x), size)]
-
-
 @torch.inference_mode()
 def in_batches(net: Callable[[Tensor], Tensor], x: Tensor, size: int = BATCH) -> npt.NDArray[np.float32]:
     """net over `x` in batches of a fixed size, float32 on the host."""
-    return torch.cat([net(part).float().cpu() for part in _parts(x, size)]).numpy()
+    return torch.cat([net(x[i : i + size]).float().cpu() for i in range(0, len(x), size)]).numpy()

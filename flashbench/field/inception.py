@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from flashbench.cases.schema import Case
 from flashbench.field import frames
-from flashbench.field.weights import Located, check_sha256, from_hub, one_file, scripted
+from flashbench.field.pretrained import ScriptedExtractor
 from flashbench.metrics.catalogue import METRICS, derived
 from flashbench.metrics.plugin import Plugin
 from flashbench.metrics.values import FRECHET
-from flashbench.runs.extractors import Arrays, Lazy, Video
+from flashbench.runs.extractors import Arrays, Video
 
 NAME = "inception"
 PUBLISHED = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 
 
-class Extractor:
+class Extractor(ScriptedExtractor):
     """`features` `[F, 2048]` of the sampled frames after frame 0; the detector resizes and scales by itself."""
 
-    name = NAME
-
-    def __init__(self, weights: str | None, published: str | None = PUBLISHED) -> None:
-        def find() -> Path:
-            path = one_file(NAME, from_hub(NAME, weights, ""), "inception-2015-12-05.pt")
-            return path if published is None else check_sha256(NAME, path, published)
-
-        self._weights = Located(find, "frames24-1")
-        self._net = Lazy(lambda: scripted(NAME, self._weights.path))
-
-    @property
-    def fingerprint(self) -> str:
-        return self._weights.fingerprint
+    name, published, pattern, protocol = NAME, PUBLISHED, "inception-2015-12-05.pt", "frames24-1"
 
     def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
-        net = self._net()
+        net = self.net()
         return {"features": frames.in_batches(lambda x: net(x, return_features=True), frames.sampled(video)[1:])}
 
 

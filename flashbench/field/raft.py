@@ -11,7 +11,7 @@ from flashbench.field import frames
 from flashbench.field.weights import Located, from_hub, one_file, state_dict
 from flashbench.metrics.catalogue import METRICS, derived
 from flashbench.metrics.plugin import Plugin
-from flashbench.runs.extractors import Arrays, Lazy, Video
+from flashbench.runs.extractors import Arrays, Lazy, Video, sampled_frames
 
 NAME = "raft"
 SIDE = 256  # shorter side, a multiple of 8
@@ -43,8 +43,6 @@ class Extractor:
         return self._weights.fingerprint
 
     def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
-        from flashbench.runs.extractors import sampled_frames
-
         net, every = self._net(), frames.uploaded(video)
         at = torch.from_numpy(sampled_frames(len(video))[1:-1])
         pairs = torch.stack([every[at], every[at + 1]], dim=1)  # (F, 2, 3, H, W)

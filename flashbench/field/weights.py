@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from flashbench.errors import InputError
-from flashbench.files.atomic import sha256_file
+from flashbench.files.atomic import sha256_file, sha256_json
 
-T = TypeVar("T")
 MODEL_FILES = ("*.json", "*.txt", "*.safetensors")  # never pickles
 
 
@@ -62,8 +61,6 @@ def identity(path: Path) -> str:
         raise InputError(path, "holds no *.safetensors", "give a folder with config.json and model.safetensors")
     if len(files) == 1:
         return sha256_file(files[0])
-    from flashbench.files.atomic import sha256_json
-
     return sha256_json([[f.name, sha256_file(f)] for f in files])
 
 
