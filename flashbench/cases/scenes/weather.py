@@ -36,17 +36,17 @@ class Kind:
 KINDS: dict[str, Kind] = {
     # phrase, count, size, stretch, drift, fall, sway, spin, opacity, shapes
     "snow": Kind(
-        "snow is falling", (18, 30), (30, 58), 100, (-60, 60), (150, 330), 30, (0, 1), (210, 256), ("flake",)),
+        "snow is falling", (9, 15), (60, 115), 100, (-60, 60), (120, 260), 30, (0, 1), (210, 256), ("flake",)),
     "rain": Kind(
-        "rain is falling", (18, 28), (10, 15), 800, (-40, 40), (1000, 1400), 0, (0, 1), (110, 170), ("drop",)),
+        "rain is falling", (10, 16), (24, 34), 500, (-40, 40), (700, 1000), 0, (0, 1), (130, 190), ("drop",)),
     "sparks": Kind(
-        "glowing sparks are rising", (16, 26), (22, 40), 100, (-80, 80), (-420, -180), 25, (0, 1), (200, 256),
+        "glowing sparks are rising", (8, 14), (55, 100), 100, (-80, 80), (-320, -130), 25, (0, 1), (200, 256),
         ("spark",)),
     "bubbles": Kind(
-        "soap bubbles are rising", (8, 14), (55, 105), 100, (-50, 50), (-240, -110), 25, (0, 1), (190, 240),
+        "soap bubbles are rising", (4, 7), (120, 200), 100, (-50, 50), (-200, -90), 25, (0, 1), (170, 230),
         ("bubble",)),
     "leaves": Kind(
-        "leaves are drifting by", (9, 15), (45, 75), 60, (120, 320), (60, 180), 30, (-700, 700), (230, 256),
+        "leaves are drifting by", (5, 8), (100, 160), 60, (120, 280), (50, 150), 30, (-300, 300), (230, 256),
         ("rust", "gold", "olive")),
     "ripples": Kind(
         "rippling light is playing over the scene", (6, 9), (350, 700), 45, (-160, 160), (-60, 60), 60, (-20, 20),
@@ -72,13 +72,13 @@ def _disc(n: int, core: float, edge: float, colour: tuple[int, int, int], ring: 
 def texture(shape: str) -> Texture:
     """The picture of one kind of particle."""
     pictures = {
-        "flake": _disc(24, 0.45, 1.0, (255, 255, 255)),
+        "flake": _disc(24, 0.2, 1.0, (255, 255, 255)),
         "drop": _disc(24, 0.3, 1.0, (200, 215, 235)),
-        "spark": _disc(24, 0.25, 1.0, (255, 176, 60)),
-        "bubble": _disc(48, 0.9, 1.0, (225, 240, 255), ring=True),
-        "rust": _disc(24, 0.75, 1.0, (176, 82, 38)),
-        "gold": _disc(24, 0.75, 1.0, (222, 170, 52)),
-        "olive": _disc(24, 0.75, 1.0, (122, 132, 54)),
+        "spark": _disc(24, 0.1, 1.0, (255, 176, 60)),
+        "bubble": _disc(48, 0.7, 1.0, (225, 240, 255), ring=True),
+        "rust": _disc(24, 0.5, 1.0, (176, 82, 38)),
+        "gold": _disc(24, 0.5, 1.0, (222, 170, 52)),
+        "olive": _disc(24, 0.5, 1.0, (122, 132, 54)),
         "glow": _disc(64, 0.0, 1.0, (255, 250, 225)),
     }
     return Texture.build(pictures[shape])

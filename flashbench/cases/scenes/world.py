@@ -174,7 +174,8 @@ def sample_scene(rng: np.random.Generator, objects: int, split: str, frames: int
         return int(rng.integers(lo, hi + 1)) if hi > lo else lo
 
     view = (corner(w, pan[0]), corner(h, pan[1]), side)
-    blur = int(rng.integers(8, 40)) // 8 * 8 if rng.random() < 0.6 else 0
+    # Mostly out of focus, always where the camera moves: fine grain that slides would outweigh all else in FVD.
+    blur = int(rng.integers(16, 48)) // 8 * 8 if moving or rng.random() < 0.8 else 0
     chosen = rng.choice(len(sprites), objects + 1, replace=False)
     actors: list[Actor] = []
     for i in range(objects):
