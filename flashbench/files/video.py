@@ -11,7 +11,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,6 +33,7 @@ FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "matroska", ".gif": "gif"
 KINDS = ", ".join(name[1:] for name in FORMATS) + " or a folder of PNGs"
 MAX_PIXELS = 2**28  # of all frames together: 768 MiB as RGB, twice that while it is stacked
 _SWS = int(Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT)
+HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics, ITU-T H.273
 _AGAIN = "give a whole file, or make it again"
 
 # FFV1 reports a failed slice checksum only as a log line, which PyAV drops unless a level is set.
@@ -56,12 +57,16 @@ class VideoInfo:
 
 
 def probe(path: StrPath) -> VideoInfo:
-    """Reads a video's header without decoding it. Raises InputError as `read_video` does."""
+    """Reads a video's header, and its first frame where one could be turned. Raises InputError as `read_video` does."""
     path = Path(path)
     if path.is_dir():
         names = _png_names(path)
         return VideoInfo(len(names), None, _png_size(names[0]))
-    with av.logging.Capture(local=True), _opened(path) as (_, _, info):
+    with av.logging.Capture(local=True), _opened(path) as (container, stream, info):
+        with contextlib.suppress(av.FFmpegError, ValueError):  # damage is the reader's to name
+            first = next(container.decode(stream), None)
+            if first is not None and _quarter_turns(path, first) % 2:
+                return replace(info, size=info.size[::-1])
         return info
 
 
@@ -73,11 +78,12 @@ def read_video(path: StrPath, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.ui
         max_pixels: refuses a video with more pixels in all its frames together, before memory is taken for them.
 
     Returns:
-        uint8 `[T, H, W, 3]` RGB, T >= 1. An alpha channel is dropped.
+        uint8 `[T, H, W, 3]` RGB, T >= 1, upright where the file says how it is to be turned (a phone's video). An alpha
+        channel is dropped, more than 8 bits are rounded.
 
     Raises:
-        InputError: missing, empty, truncated, damaged, not a video, too
-            large, or frames of unequal size.
+        InputError: missing, empty, truncated, damaged, not a video, too large, HDR, frames of unequal size or at
+            uneven times.
     """
     path = Path(path)
     frames = _read_folder(path, max_pixels) if path.is_dir() else _read_file(path, max_pixels)
@@ -288,6 +294,8 @@ def _read_file(path: Path, max_pixels: int) -> list[npt.NDArray[np.uint8]]:
     frames: list[npt.NDArray[np.uint8]] = []
     with av.logging.Capture(local=True) as log, _opened(path) as (container, stream, info):
         _check_pixels(path, (info.frames or 1) * info.size[0] * info.size[1], max_pixels)
+        _check_range(path, stream)
+        times: list[float] = []
         try:
             for frame in container.decode(stream):
                 if frame.is_corrupt or (stream.codec_context.name == "ffv1" and log):
@@ -296,7 +304,9 @@ def _read_file(path: Path, max_pixels: int) -> list[npt.NDArray[np.uint8]]:
                     what = f"frame {len(frames)} is {_px((frame.height, frame.width))}, the first is {_px(info.size)}"
                     raise InputError(path, what, "give frames of one size")
                 _check_pixels(path, (len(frames) + 1) * frame.height * frame.width, max_pixels)
-                frames.append(np.asarray(frame.to_ndarray(format="rgb24", interpolation=_SWS), np.uint8))
+                rgb = np.asarray(frame.to_ndarray(format="rgb24", interpolation=_SWS), np.uint8)
+                frames.append(np.rot90(rgb, _quarter_turns(path, frame)))
+                times += [] if frame.time is None else [frame.time]
         except (av.FFmpegError, ValueError) as error:
             raise InputError(path, f"is damaged after {len(frames)} frames: {_reason(error)}", _AGAIN) from error
     if cut_short(path, FORMATS[path.suffix.lower()]):
@@ -304,4 +314,29 @@ def _read_file(path: Path, max_pixels: int) -> list[npt.NDArray[np.uint8]]:
         raise InputError(path, f"is truncated: it breaks off after {len(frames)}{expected} frames", _AGAIN)
     if not frames:
         raise InputError(path, "has no frames", "give a video with at least one frame")
+    _check_rate(path, times)
     return frames
+
+
+def _quarter_turns(path: Path, frame: VideoFrame) -> int:
+    """Quarter turns counterclockwise that bring a frame upright."""
+    turns, rest = divmod(frame.rotation, 90)
+    if rest:
+        raise InputError(path, f"is to be shown turned by {frame.rotation} degrees", "write it upright")
+    return turns
+
+
+def _check_range(path: Path, stream: VideoStream) -> None:
+    """Refuses HDR, whose numbers mean other light than RGB's: shown without tone mapping it is pale."""
+    kind = HDR.get(stream.codec_context.color_trc)
+    if kind:
+        raise InputError(path, f"is HDR ({kind})", "map its tones to SDR (BT.709) first")
+
+
+def _check_rate(path: Path, times: list[float]) -> None:
+    """Refuses a variable frame rate: speeds and arrival times would be wrong."""
+    gaps = np.diff(times)
+    # Containers round times, GIF to hundredths of a second.
+    if len(gaps) > 1 and np.abs(gaps - np.median(gaps)).max() > max(0.5 * np.median(gaps), 0.011):
+        what = f"has a variable frame rate ({1000 * gaps.min():.0f} to {1000 * gaps.max():.0f} ms between frames)"
+        raise InputError(path, what, "give it a constant one (ffmpeg: -fps_mode cfr)")

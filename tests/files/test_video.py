@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -149,6 +150,87 @@ def test_other_suffixes_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "x.m3u8", "is not a video that can be read")
     video.write_png(tmp_path / "x.png", scene(1)[0])
     refused(tmp_path / "x.png", "is not a video that can be read")
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, -90])
+def test_a_phones_video_is_turned_upright(tmp_path: Path, degrees: int) -> None:
+    path, frames = tmp_path / "x.mp4", scene(5)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24, options={"crf": "4"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.set_display_rotation(degrees)
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    upright = np.rot90(frames, degrees // 90, axes=(1, 2))
+    assert video.probe(path).size == upright.shape[1:3]
+    assert np.abs(video.read_video_as(path, 5, upright.shape[1:3], 24).astype(int) - upright).mean() < 4
+
+
+def test_a_video_that_is_turned_askew(tmp_path: Path) -> None:
+    path = tmp_path / "x.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.set_display_rotation(45)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(scene(1)[0], format="rgb24")))
+        container.mux(stream.encode(None))
+    refused(path, "is to be shown turned by 45 degrees; write it upright")
+
+
+@pytest.mark.parametrize(("name", "rate"), [("x.mkv", 1000), ("x.mp4", 1000), ("x.webm", 1000)])
+def test_a_variable_frame_rate(tmp_path: Path, name: str, rate: int) -> None:
+    codec = "libvpx-vp9" if name == "x.webm" else "libx264"
+    for when, fails in (([0, 42, 83, 125, 167], False), ([0, 42, 83, 225, 267], True), ([0, 33, 83, 117, 167], False)):
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream(codec, rate=rate)
+            stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+            for t, image in zip(when, scene(5), strict=True):
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts, frame.time_base = t, Fraction(1, rate)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        if fails:
+            refused(tmp_path / name, "has a variable frame rate .4. to 142 ms between frames.")
+        else:
+            assert len(video.read_video(tmp_path / name)) == 5
+
+
+def test_a_gif_that_holds_a_frame(tmp_path: Path) -> None:
+    images = [Image.fromarray(f) for f in scene(4)]
+    images[0].save(tmp_path / "x.gif", save_all=True, append_images=images[1:], duration=[40, 40, 200, 40], loop=0)
+    refused(tmp_path / "x.gif", "has a variable frame rate")
+
+
+@pytest.mark.parametrize(("transfer", "kind"), [(16, "PQ"), (18, "HLG")])
+def test_hdr_is_refused(tmp_path: Path, transfer: int, kind: str) -> None:
+    path = tmp_path / "x.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p10le"
+        stream.codec_context.color_trc = transfer
+        stream.codec_context.color_primaries = 9
+        for frame in scene(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    refused(path, f"is HDR .{kind}.; map its tones to SDR")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "size"),
+    [
+        ("x.mkv", "libx264", "yuv420p10le", (48, 64)),  # 10 bits
+        ("x.webm", "libvpx-vp9", "yuva420p", (48, 64)),  # alpha
+        ("x.webm", "libvpx-vp9", "yuv420p", (47, 63)),  # odd sides
+        ("x.mp4", "libx264", "yuv444p", (47, 63)),
+    ],
+)
+def test_other_pixel_forms(tmp_path: Path, name: str, codec: str, pix_fmt: str, size: tuple[int, int]) -> None:
+    frames = scene(4, *size)
+    got = video.read_video(
+        encode(tmp_path / name, frames, codec, pix_fmt, crf="4", **{"b": "0"} if "vp9" in codec else {})
+    )
+    assert got.shape == frames.shape and np.abs(got.astype(int) - frames).mean() < 4
 
 
 def test_a_file_without_a_video_stream(tmp_path: Path) -> None:
