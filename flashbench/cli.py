@@ -92,6 +92,13 @@ conform_option = click.option(
 shard_option = click.option(
     "--shard", metavar="I/N", help="Only cases I, I+N, ... (I from 0); else what RANK or a Slurm array says."
 )
+launcher_option = click.option(
+    "--launcher", type=click.Choice(["slurm", "local"]), help="Share the work between --jobs jobs of a cluster."
+)
+jobs_option = click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="With --launcher.")
+slurm_option = click.option(
+    "--slurm", multiple=True, metavar="KEY=VALUE", help="An option of sbatch, such as partition=gpu or gres=gpu:1."
+)
 output_option = click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder; else runs/<model>.")
 
 
@@ -104,6 +111,9 @@ output_option = click.option("-o", "--output", type=click.Path(path_type=Path), 
 @weights_option
 @workers_option
 @conform_option
+@launcher_option
+@jobs_option
+@slurm_option
 @output_option
 def eval_(
     model: str,
@@ -114,6 +124,9 @@ def eval_(
     weights: tuple[str, ...],
     workers: int | None,
     conform: bool,
+    launcher: str | None,
+    jobs: int,
+    slurm: tuple[str, ...],
     output: Path | None,
 ) -> int:
     """Generate and score: puts every case of a suite to a model and prints how well it did.
@@ -127,6 +140,18 @@ def eval_(
 
     wanted = choose(_names(metrics), open_suite(suite).pictures)
     brought = _brought(weights, wanted)
+    if launcher:
+        from flashbench.runs.launch import Work, launch
+        from flashbench.runs.layout import folder_name
+
+        output = output or Path("runs") / folder_name(model)
+        names = tuple(m.name for m in wanted)
+        work = Work(model, suite, cases, seed, output.resolve(), names, brought, workers, conform)
+        lost = launch(work, launcher, jobs, _pairs("--slurm", slurm))
+        for line in lost:
+            click.echo(f"flashbench: {line}", err=True)
+        if lost:
+            return FAILED
     with progress() as tick:
         made = generate_run(model, suite, cases, seed, output, tick, wanted, conformed=conform)
         _show_failures(made.root, made.failed)
@@ -200,17 +225,23 @@ def _brought(weights: Sequence[str], metrics: Sequence[Metric]) -> dict[str, str
     from flashbench.metrics.plugin import PLUGINS
     from flashbench.runs.extractors import extractors
 
-    brought = {}
-    for word in weights:
-        name, equals, path = word.partition("=")
-        if not (name and equals and path):
-            raise InputError(f"--weights {word}", "is not NAME=PATH", "write for example --weights dino=/models/dino")
-        brought[name] = path
+    brought = _pairs("--weights", weights)
     needs = {name for metric in metrics for name in metric.needs}
     for name, extractor in extractors(needs, brought).items():
         if name in PLUGINS:
             _ = extractor.fingerprint  # its weights are found and hashed before anything is made
     return brought
+
+
+def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    """NAME=VALUE by name."""
+    pairs = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if not (name and value):
+            raise InputError(f"{option} {word}", "is not NAME=VALUE", f"write {option} NAME=VALUE")
+        pairs[name] = value
+    return pairs
 
 
 def _names(metrics: str | None) -> list[str] | None:
