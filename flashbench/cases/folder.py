@@ -193,7 +193,7 @@ def read_suite(folder: StrPath) -> Suite:
         raise InputError(root, "is missing" if not root.exists() else "is not a folder", "give a suite folder")
     if not (root / SUITE_JSON).is_file():
         raise InputError(root, f"is not a suite folder: {SUITE_JSON} is missing", "give a folder that was built as one")
-    facts = read_json(root / SUITE_JSON)
+    facts = read_json(inside(root, SUITE_JSON))
     form = _form(facts, root / SUITE_JSON)
     rows = _read_rows(root)
     if len(rows) != facts["cases"]:
@@ -282,7 +282,7 @@ def _form(facts: Any, path: Path) -> Form:
 
 
 def _read_rows(root: Path) -> dict[str, Row]:
-    path = root / METADATA
+    path = inside(root, METADATA)
     try:
         lines = read_bytes(path).decode("utf-8").split("\n")
     except UnicodeDecodeError as error:

@@ -24,10 +24,11 @@ from typing import Any
 
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
-from flashbench.files.atomic import read_json, write_json
+from flashbench.files.atomic import read_json, sha256_json, write_json
 from flashbench.runs.provenance import environment
 
 RUN_VERSION = 1
+CHECKSUM = "sha256_of_the_rest"  # field of run.json
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def open_run(root: Path, info: RunInfo) -> RunFolder:
     run = RunFolder(root)
     if not run.description.exists():
         held = {"version": RUN_VERSION, "not_for_leaderboard": info.not_for_leaderboard, **dataclasses.asdict(info)}
-        write_json(run.description, {**held, "environment": environment()})
+        held["environment"] = environment()
+        write_json(run.description, {**held, CHECKSUM: sha256_json(held)})
     return run
 
 
@@ -147,6 +149,8 @@ def read_run(root: Path) -> RunInfo:
         lacking = sorted(names - set(value)) if isinstance(value, dict) else ["everything"]
         what = f"is not of version {RUN_VERSION}, or lacks {', '.join(lacking) or 'nothing'}"
         raise InputError(path, what, "delete the folder and run again")
+    if value.pop(CHECKSUM, None) != sha256_json(value):
+        raise InputError(path, f"is damaged, or was edited (field {CHECKSUM})", "delete the folder and run again")
     held = {name: value[name] for name in names}
     held["size"], held["case_ids"] = tuple(held["size"]), tuple(held["case_ids"])
     return RunInfo(**held)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from flashbench.cases.schema import Suite
 from flashbench.cases.suites import open_suite
+from flashbench.errors import InputError
 from flashbench.files.atomic import folder_lock, remove_leftovers
 from flashbench.metrics.catalogue import Metric
 from flashbench.models.conform import Conformed
@@ -99,6 +100,14 @@ def score_run(
 def _held(root: Path, shard: Shard) -> Iterator[None]:
     """The folder, or one shard's part of it. Only who holds the whole may tidy up what killed writers left."""
     with folder_lock(root, None if shard == WHOLE else str(shard)):
+        _check_links(root)
         if shard == WHOLE:
             remove_leftovers(root)
         yield
+
+
+def _check_links(root: Path) -> None:
+    """Refuses links that lead out of a run folder: what is measured must be what lies there."""
+    for path in root.rglob("*"):
+        if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+            raise InputError(path, "is a link that leads out of the run folder", "put the file itself there")

@@ -1,0 +1,168 @@
+"""`make soak`: what runs, suites and weights survive, counted. Writes benchmarks/soak.csv.
+
+Kills: a run is killed (-9) at random moments of generating and scoring and begun again, until it ends; its videos and
+tables are compared with an undisturbed run's. Damages: every file of a suite, a run and the cache of weights is cut,
+changed by a byte, replaced by a folder and by a link out of the folder in turn; each must be named in one line (or, of
+what a command writes anew, be written anew).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from flashbench.backbones.assets import default_cache_dir, status
+from flashbench.cases.folder import verify
+from flashbench.errors import InputError
+from flashbench.metrics.catalogue import choose
+from flashbench.runs.session import score_run
+
+ROOT = Path(__file__).parents[1]
+FLASHBENCH = Path(sys.executable).parent / "flashbench"
+OUTPUTS = ("results.csv", "results.json", "cases.csv", "cases.parquet")
+
+
+def digest(run: Path) -> str:
+    """Hash of a run's videos and of its tables, seconds left out."""
+    h = hashlib.sha256()
+    for video in sorted((run / "videos").iterdir()):
+        h.update(video.name.encode() + video.read_bytes())
+    rows = (run / "results.csv").read_text().splitlines()
+    h.update("\n".join(r for r in rows if ",seconds," not in r).encode())
+    with open(run / "cases.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            h.update(repr(sorted((k, v) for k, v in row.items() if not k.startswith("seconds"))).encode())
+    return h.hexdigest()
+
+
+def start(suite: Path, run: Path) -> subprocess.Popen[bytes]:
+    command = [FLASHBENCH, "eval", "--model", "cutout", "--suite", suite, "-o", run]
+    return subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def kills(suite: Path, work: Path, count: int) -> Iterator[tuple[str, str, int, int]]:
+    """Rows (what, where, tries, right)."""
+    run, rng = work / "run", random.Random(0)
+    began = time.monotonic()
+    assert start(suite, run).wait() == 0
+    whole, undisturbed = time.monotonic() - began, digest(run)
+    shutil.rmtree(run)
+    cases, where, ends, same = len(list((suite / "videos").iterdir())), Counter[str](), 0, 0
+    while sum(where.values()) < count or run.exists():
+        process = start(suite, run)
+        try:
+            # The last of all is left to end.
+            code = process.wait(None if sum(where.values()) >= count else rng.uniform(0, whole))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            made = len(list((run / "videos").glob("*.mkv"))) if run.exists() else 0
+            where["before the first video" if not made else "generate" if made < cases else "score"] += 1
+            continue
+        ends, same = ends + 1, same + (code == 0 and digest(run) == undisturbed)
+        shutil.rmtree(run)
+    yield from ((f"kill -9, {phase}", "run", n, n) for phase, n in where.items())
+    yield "the same hash at the end", "run", ends, same
+
+
+def cut(path: Path, outside: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+def flip(path: Path, outside: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def folder(path: Path, outside: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def link(path: Path, outside: Path) -> None:
+    """To a file outside with the same content: nothing else gives it away."""
+    shutil.move(path, outside / path.name)
+    path.symlink_to(outside / path.name)
+
+
+DAMAGES: dict[str, Callable[[Path, Path], None]] = {"cut": cut, "a byte": flip, "a folder": folder, "a link": link}
+
+
+def damages(kind: str, root: Path, work: Path, use: Callable[[Path], object]) -> Iterator[tuple[str, str, int, int]]:
+    """Rows (damage, kind, files, named in one line or written anew)."""
+    files = [p.relative_to(root) for p in sorted(root.rglob("*")) if p.is_file() and not p.name.startswith(".")]
+    whole = use(root)
+    for name, damage in DAMAGES.items():
+        right = 0
+        for file in files:
+            copy, outside = work / "copy", work / "outside"
+            shutil.copytree(root, copy)
+            outside.mkdir()
+            damage(copy / file, outside)
+            said, content = "", None
+            try:
+                content = use(copy)
+            except InputError as error:
+                said = str(error)
+            named = (file.name in said or file.stem in said) and "\n" not in said  # a file, or the case it belongs to
+            anew = kind == "run" and file.name in OUTPUTS and not said and digest(copy) == digest(root)
+            # A byte that decides nothing, such as the date of a member of a zip.
+            anew = anew or (damage is flip and not said and file.suffix == ".npz" and content == whole)
+            if not (named or anew):
+                click.echo(f"{kind}, {name}: {file} -> {said or 'nothing is said'}", err=True)
+            right += named or anew
+            shutil.rmtree(copy)
+            shutil.rmtree(outside)
+        yield name, kind, len(files), right
+
+
+def check_weights(cache: Path) -> None:
+    """Raises for what is neither whole nor absent."""
+    for held in status(cache):
+        if held.state != "ready":
+            raise InputError(cache / held.asset.file_name, f"is {held.state}", "fetch it again")
+
+
+@click.command()
+@click.option("--count", default=50, show_default=True, help="Kills.")
+@click.argument("parts", nargs=-1, type=click.Choice(["kills", "suite", "run", "weights"]))
+def main(count: int, parts: tuple[str, ...]) -> None:
+    """Runs all parts, or PARTS."""
+    rows: list[tuple[str, str, int, int]] = []
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        suite = work / "suite"
+        build = [FLASHBENCH, "build", "sprites-v1", "--cases", "6", "--frames", "33", "-o", suite]
+        subprocess.run([str(b) for b in build], check=True, capture_output=True)
+        if not parts or "kills" in parts:
+            rows += kills(suite, work, count)
+        if not parts or "suite" in parts:
+            rows += damages("suite", suite, work, verify)
+        if not parts or "run" in parts:
+            assert start(suite, work / "whole").wait() == 0
+            metrics = choose(None)
+            rows += damages("run", work / "whole", work, lambda run: [score_run(run, metrics, str(suite), 1), digest(run)][1])
+        if not parts or "weights" in parts:
+            rows += damages("weights", default_cache_dir(), work, check_weights)
+    for row in rows:
+        click.echo("  ".join(map(str, row)))
+    if not parts:
+        with open(ROOT / "benchmarks" / "soak.csv", "w", newline="") as file:
+            csv.writer(file).writerows([("what", "where", "tries", "right"), *rows])
+    sys.exit(any(right < tries for _, _, tries, right in rows))
+
+
+if __name__ == "__main__":
+    main()
