@@ -47,10 +47,11 @@ train-nano: $(STAMP)
 train-queue: $(STAMP)
 	$(BIN)/python scripts/train_queue.py
 
-# Every row anew (finished runs are kept: remove runs/ to begin again), then the committed table.
+# Every row anew (finished runs are kept: remove runs/ to begin again), then the committed table and the README's.
 leaderboard: $(STAMP)
 	for model in $(ROWS); do $(BIN)/flashbench eval --model $$model -o runs/$$model || exit; done
 	$(BIN)/flashbench leaderboard $(addprefix runs/,$(ROWS)) -o leaderboards/sprites-v1.csv
+	$(BIN)/python scripts/fill_readme.py $(addprefix runs/,$(ROWS))
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -153,7 +153,9 @@ def main(count: int, parts: tuple[str, ...]) -> None:
         if not parts or "run" in parts:
             assert start(suite, work / "whole").wait() == 0
             metrics = choose(None)
-            rows += damages("run", work / "whole", work, lambda run: [score_run(run, metrics, str(suite), 1), digest(run)][1])
+            rows += damages(
+                "run", work / "whole", work, lambda run: [score_run(run, metrics, str(suite), 1), digest(run)][1]
+            )
         if not parts or "weights" in parts:
             rows += damages("weights", default_cache_dir(), work, check_weights)
     for row in rows:

@@ -123,7 +123,8 @@ def test_imports_are_declared(root: Path, setup: configparser.ConfigParser) -> N
         "pypi-simple": "pypi_simple",
         "pyyaml": "yaml",
     }
-    declared = requirement_names(setup["options"]["install_requires"] + setup["options.extras_require"]["train"])
+    extras = setup["options.extras_require"]["train"] + setup["options.extras_require"]["slurm"]
+    declared = requirement_names(setup["options"]["install_requires"] + extras)
     modules = {module_of.get(name, name) for name in declared} | {"flashbench", "flashmotion"}
     for path in [p for name in ("flashbench", "flashmotion") for p in (root / name).rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

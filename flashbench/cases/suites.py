@@ -11,7 +11,8 @@ from flashbench.cases.scenes import DEFAULT_CONDITION, sprites, sprites_suite
 from flashbench.cases.schema import Condition, Suite
 from flashbench.errors import InputError
 
-EMBEDDED = (sprites.NAME,)
+CLIPS = "clips-v1"  # a folder in the package (scripts/prepare_clips.py)
+EMBEDDED = (sprites.NAME, CLIPS)
 
 
 def open_suite(
@@ -25,10 +26,10 @@ def open_suite(
     """Opens a suite.
 
     Args:
-        name_or_path: `sprites-v1`, the embedded suite, rendered on demand; or a suite folder.
+        name_or_path: `sprites-v1`, rendered on demand; `clips-v1`, real footage; or a suite folder.
         cases: number of cases, the first ones; None for all. The strata of `sprites-v1` come in turn, so that the
             first N are balanced.
-        seed, condition, size, frames: other scenes of the embedded suite (see `sprites_suite`). A folder was built
+        seed, condition, size, frames: other scenes of `sprites-v1` (see `sprites_suite`). A folder was built
             with its own: another value than the folder's is refused (seed 0 stands for the folder's).
 
     Raises:
@@ -42,7 +43,7 @@ def open_suite(
             seed=seed,
             condition=condition or DEFAULT_CONDITION,
         )
-    path = Path(name_or_path)
+    path = Path(__file__).parent / "clips" if str(name_or_path) == CLIPS else Path(name_or_path)
     if not path.exists() and path.name == str(name_or_path):
         raise InputError(f"suite {str(name_or_path)!r}", "is unknown", _mend(str(name_or_path)))
     suite = read_suite(path)
