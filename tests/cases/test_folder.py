@@ -479,7 +479,9 @@ def test_open_suite_by_folder(saved: Path, suite: Suite) -> None:
 def test_unknown_suites(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="suite 'sprite-v1': is unknown; did you mean 'sprites-v1'"):
         open_suite("sprite-v1")
-    with pytest.raises(InputError, match="suite 'zebra': is unknown; give sprites-v1 or the path of a suite folder"):
+    with pytest.raises(
+        InputError, match="suite 'zebra': is unknown; give sprites-v1, clips-v1 or the path of a suite folder"
+    ):
         open_suite("zebra")
     with pytest.raises(InputError, match="nowhere: is missing; give a suite folder"):
         open_suite(tmp_path / "nowhere")

@@ -25,7 +25,7 @@ METRICS = ["psnr", "flicker", "epe_lk"]
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of two corruptions, controls and cheats."""
     folder = tmp_path_factory.mktemp("study")
-    save_suite(sprites_suite(9, 32, 17), folder / "suite")
+    save_suite(sprites_suite(9, 64, 17), folder / "suite")
     patch = pytest.MonkeyPatch()
     patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     make_runs(folder / "runs", choose(METRICS), str(folder / "suite"), only=["flicker", "path_offset"])
