@@ -9,7 +9,7 @@ CONTROLS := reference static cutout shuffled
 MODELS   := slow-50step slow-4step plugged-4step flashmotion-4step
 ROWS     := $(CONTROLS) $(MODELS)
 
-.PHONY: venv eval test test-slurm bench lint train-nano train-queue leaderboard clean
+.PHONY: venv eval test test-slurm soak bench lint train-nano train-queue leaderboard clean
 .DEFAULT_GOAL := eval
 
 venv: $(STAMP)
@@ -29,6 +29,10 @@ test: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Kills and damages, counted: an hour.
+soak: $(STAMP)
+	$(BIN)/python scripts/soak.py
 
 # Debian's slurm-wlm and munge, as root.
 test-slurm: $(STAMP)
