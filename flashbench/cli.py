@@ -147,16 +147,18 @@ def eval_(
         output = output or Path("runs") / folder_name(model)
         names = tuple(m.name for m in wanted)
         work = Work(model, suite, cases, seed, output.resolve(), names, brought, workers, conform)
-        lost = launch(work, launcher, jobs, _pairs("--slurm", slurm))
-        for line in lost:
+        launched = launch(work, launcher, jobs, _pairs("--slurm", slurm))
+        for line in launched.lost:
             click.echo(f"flashbench: {line}", err=True)
-        if lost:
+        if launched.lost:
             return FAILED
+        root, failed, asked = output, launched.failed, None
     with progress() as tick:
-        made = generate_run(model, suite, cases, seed, output, tick, wanted, conformed=conform)
-        _show_failures(made.root, made.failed)
-        rows = score_run(made.root, wanted, made.suite, workers, tick, weights=brought)
-    return _show_results(made.root, rows)
+        if not launcher:
+            root, asked, failed = generate_run(model, suite, cases, seed, output, tick, wanted, conformed=conform)
+        _show_failures(root, failed)
+        rows = score_run(root, wanted, asked, workers, tick, weights=brought)
+    return _show_results(root, rows)
 
 
 @main.command()

@@ -60,9 +60,10 @@ def main(runs: tuple[Path, ...], main_job: str) -> None:
     chosen = next(run for run in held if run.model == main_job)
     cpu = chosen.facts["environment"]["cpu"]
     text = (ROOT / "README.md").read_text()
-    text = put(
-        text, "machine", f"It prints (48 cases, 8 for each number of objects; on {cpu['model']}, {cpu['cores']} cores):"
-    )
+    strata = {r.stratum: r.n for r in chosen.rows if r.metric == "psnr"}
+    each = ", ".join(sorted({str(n) for stratum, n in strata.items() if stratum != "all"}))
+    count = f"{strata['all']} cases, {each} for each number of objects"
+    text = put(text, "machine", f"It prints ({count}; on {cpu['model']}, {cpu['cores']} cores):")
     text = put(text, "printed", printed(chosen))
     text = put(text, "rows", beside(held, main_job))
     write_bytes(ROOT / "README.md", text.encode())

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashbench import annotate
-from flashbench.files.atomic import sha256_file
+from flashbench.cases.folder import read_suite
 from flashbench.files.fit import Fit
 from flashbench.tracking.lk import LKTracker
 
@@ -92,7 +92,7 @@ def main(output: Path) -> None:
             annotate.add_case(case, video, output, "clips-v1")
             annotate.sheet(case, video, output.with_name(f"{output.name}-{name}.png"))
             click.echo(f"{name}: " + ("; ".join(annotate.poorly_found(case)) or "all found"))
-    click.echo(sha256_file(output / "suite.json"))
+    click.echo(read_suite(output).content_sha256)
 
 
 if __name__ == "__main__":

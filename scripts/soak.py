@@ -38,11 +38,9 @@ def digest(run: Path) -> str:
     h = hashlib.sha256()
     for video in sorted((run / "videos").iterdir()):
         h.update(video.name.encode() + video.read_bytes())
-    rows = (run / "results.csv").read_text().splitlines()
-    h.update("\n".join(r for r in rows if ",seconds," not in r).encode())
-    with open(run / "cases.csv", newline="") as file:
-        for row in csv.DictReader(file):
-            h.update(repr(sorted((k, v) for k, v in row.items() if not k.startswith("seconds"))).encode())
+    for table in ("results.csv", "cases.csv"):
+        lines = (run / table).read_text().splitlines()
+        h.update("\n".join(line for line in lines if ",seconds," not in line).encode())
     return h.hexdigest()
 
 
@@ -117,12 +115,12 @@ def damages(kind: str, root: Path, work: Path, use: Callable[[Path], object]) ->
             except InputError as error:
                 said = str(error)
             named = (file.name in said or file.stem in said) and "\n" not in said  # a file, or the case it belongs to
-            anew = kind == "run" and file.name in OUTPUTS and not said and digest(copy) == digest(root)
-            # A byte that decides nothing, such as the date of a member of a zip.
-            anew = anew or (damage is flip and not said and file.suffix == ".npz" and content == whole)
-            if not (named or anew):
+            # Written anew; or a byte that decides nothing, such as the date of a member of a zip.
+            harmless = file.name in OUTPUTS or (damage is flip and file.suffix == ".npz")
+            ok = named or (not said and harmless and content == whole)
+            if not ok:
                 click.echo(f"{kind}, {name}: {file} -> {said or 'nothing is said'}", err=True)
-            right += named or anew
+            right += ok
             shutil.rmtree(copy)
             shutil.rmtree(outside)
         yield name, kind, len(files), right
@@ -152,10 +150,12 @@ def main(count: int, parts: tuple[str, ...]) -> None:
             rows += damages("suite", suite, work, verify)
         if not parts or "run" in parts:
             assert start(suite, work / "whole").wait() == 0
-            metrics = choose(None)
-            rows += damages(
-                "run", work / "whole", work, lambda run: [score_run(run, metrics, str(suite), 1), digest(run)][1]
-            )
+
+            def scored(run: Path) -> str:
+                score_run(run, choose(None), str(suite), 1)
+                return digest(run)
+
+            rows += damages("run", work / "whole", work, scored)
         if not parts or "weights" in parts:
             rows += damages("weights", default_cache_dir(), work, check_weights)
     for row in rows:

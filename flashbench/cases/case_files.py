@@ -13,7 +13,7 @@ import numpy.typing as npt
 from flashbench.cases.content import case_sha256, reference_sha256
 from flashbench.cases.schema import Case, Condition, ObjectTrack, touches
 from flashbench.errors import InputError
-from flashbench.files.atomic import read_npz, write_npz
+from flashbench.files.atomic import leads_out, read_npz, write_npz
 from flashbench.files.video import read_png, read_video_as, write_png, write_video
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -111,7 +111,7 @@ def row_from_json(value: Any, where: object) -> Row:
 def inside(root: Path, name: str) -> Path:
     """The file `name` of the suite folder `root`. Raises InputError where it is missing or leads out of the folder."""
     path = root / name
-    if not path.resolve().is_relative_to(root.resolve()):
+    if leads_out(root, path):
         raise InputError(root, f"{name!r} leads out of the suite folder", "put the file itself there, not a link")
     if not path.exists():
         raise InputError(path, "is missing", RESTORE)

@@ -250,6 +250,11 @@ def sha256_arrays(*arrays: npt.ArrayLike) -> str:
     return digest.hexdigest()
 
 
+def leads_out(root: Path, path: Path) -> bool:
+    """Whether a path below a folder really lies outside of it: by a link, or by `..`."""
+    return not path.resolve().is_relative_to(root.resolve())
+
+
 def sha256_json(value: Any) -> str:
     """Hex SHA-256 of a JSON value in its one canonical form: sorted keys, no spaces, ASCII."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
-from flashbench.files.atomic import write_text
+from flashbench.files.atomic import leads_out, write_text
 from flashbench.files.video import probe, read_video, write_mp4
 from flashbench.layouts.clips import Clip, ClipObject, Source
 
@@ -82,7 +82,7 @@ def _csv(path: Path) -> list[dict[str, Any]]:
 
 def _clip(root: Path, clip_id: str, where: str, row: dict[str, Any]) -> Clip:
     path = root / row["file_name"]
-    if not path.resolve().is_relative_to(root.resolve()):
+    if leads_out(root, path):
         raise InputError(
             where, f"field 'file_name': {row['file_name']!r} leads out of the folder", "put the file there"
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flashbench.errors import InputError
 
@@ -55,7 +55,14 @@ class Work:
         return DelayedSubmission(self, shard)
 
 
-def launch(work: Work, launcher: str, jobs: int, settings: Mapping[str, str]) -> list[str]:
+class Launched(NamedTuple):
+    """Ids of the cases that failed, and a line for each job that did not end well, with the file of its log."""
+
+    failed: list[str]
+    lost: list[str]
+
+
+def launch(work: Work, launcher: str, jobs: int, settings: Mapping[str, str]) -> Launched:
     """Submits a job array and waits for it.
 
     Args:
@@ -64,7 +71,7 @@ def launch(work: Work, launcher: str, jobs: int, settings: Mapping[str, str]) ->
         settings: options of sbatch by their long names, `partition`, `time` (minutes), `gres`, `cpus_per_task`, ...
 
     Returns:
-        A line for each job that did not end well, with the file of its log.
+        What came of it; `lost` is empty where every shard is done.
 
     Raises:
         InputError: submitit is missing, no such launcher on this machine, or an option that it does not know.
@@ -87,11 +94,11 @@ def launch(work: Work, launcher: str, jobs: int, settings: Mapping[str, str]) ->
     except (NameError, ValueError) as error:
         raise InputError("--slurm", " ".join(str(error).split()), "give options of sbatch by long names") from error
     submitted = executor.map_array(work, [f"{i}/{jobs}" for i in range(jobs)])
-    lost = []
+    failed, lost = [], []
     for job in submitted:
         try:
-            job.result()
+            failed += job.result()
         except Exception as error:  # whatever a job died of
             trace = str(error).partition("You can check full logs")[0].strip("-\n ").splitlines()
             lost.append(f"job {job.job_id}: {trace[-1] if trace else type(error).__name__} ({job.paths.stderr})")
-    return lost
+    return Launched(failed, lost)

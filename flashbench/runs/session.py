@@ -11,7 +11,7 @@ from typing import NamedTuple
 from flashbench.cases.schema import Suite
 from flashbench.cases.suites import open_suite
 from flashbench.errors import InputError
-from flashbench.files.atomic import folder_lock, remove_leftovers
+from flashbench.files.atomic import folder_lock, leads_out, remove_leftovers
 from flashbench.metrics.catalogue import Metric
 from flashbench.models.conform import Conformed
 from flashbench.models.registry import create_model
@@ -109,5 +109,5 @@ def _held(root: Path, shard: Shard) -> Iterator[None]:
 def _check_links(root: Path) -> None:
     """Refuses links that lead out of a run folder: what is measured must be what lies there."""
     for path in root.rglob("*"):
-        if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+        if path.is_symlink() and leads_out(root, path):
             raise InputError(path, "is a link that leads out of the run folder", "put the file itself there")

@@ -40,7 +40,7 @@ def test_two_jobs_give_what_one_process_gives(suite: Path, tmp_path: Path) -> No
 
 
 def test_a_job_that_dies_is_named(suite: Path, tmp_path: Path) -> None:
-    lost = launch(dataclasses.replace(work(suite, tmp_path / "run"), model="no-such"), "local", 2, {})
+    lost = launch(dataclasses.replace(work(suite, tmp_path / "run"), model="no-such"), "local", 2, {}).lost
     assert len(lost) == 2 and all("unknown" in line and str(logs_of(tmp_path / "run")) in line for line in lost)
     args = ["eval", "--model", "static", "--suite", str(suite), "--metrics", "psnr", "--launcher", "local"]
     (tmp_path / "full").mkdir()

@@ -109,7 +109,7 @@ def test_a_student_that_equals_both_scores_is_not_pulled(build: Build, batch: Ba
 def test_the_consistency_loss_falls_on_one_batch(build: Build, batch: Batch) -> None:
     stage = build(Lcm, slow_steps=4)
     losses = [stage.step(0, batch, rng(1))["consistency"] for _ in range(60)]
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.5 * losses[0]  # after 25 steps it still goes up and down: 0.66 to 1.03 on six batches
 
 
 @pytest.mark.parametrize("method", METHODS)
