@@ -7,7 +7,7 @@ NANO = Preset(
     name="nano",
     size=64, frames=121, scenes=8192, groups=12, text_length=48,
     channels=192, patch=8, heads=4, head_dim=64, layers=6, ffn=1024, freq_dim=128,
-    consecutive=0.75, train_shift=3.0, high_noise=0.15, low_noise=0.25, sample_shift=12.0, slow_steps=50, guidance=1.5,
+    consecutive=0.75, train_shift=3.0, high_noise=0.15, low_noise=0.25, sample_shift=60.0, slow_steps=50, guidance=1.5,
     text_dropout=0.1, low_noise_floor=0.06, background_weight=0.6, gradient_loss=4.0,
     few_steps=(1.0, 0.75, 0.5, 0.25),
     base=Schedule(steps=4500, batch=4, lr=1e-3, muon_lr=2e-3),
