@@ -283,7 +283,7 @@ def list_(what: str) -> None:
     """Print what there is: metrics (with formula, range and blind spots), models, suites or assets."""
     if what == "metrics":
         from flashbench.metrics.catalogue import METRICS
-        from flashbench.metrics.plugin import install
+        from flashbench.metrics.registry import install
         from flashbench.runs.table import metrics_table
 
         install()

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from flashbench.cases.schema import Pictures
 from flashbench.errors import InputError
 from flashbench.metrics.pixels import PSNR_CAP
-from flashbench.metrics.plugin import BROKEN, Registry
+from flashbench.metrics.registry import BROKEN, Registry
 from flashbench.metrics.tracks import DIAGONAL_256
 
 INF, NAN = float("inf"), float("nan")

@@ -28,7 +28,7 @@ from flashbench.cases.schema import Case
 from flashbench.metrics import consistency, frechet, mmd, pace, regions, text, tracks
 from flashbench.metrics._arrays import Bools, Floats, feature_pair
 from flashbench.metrics.catalogue import EXCESS, Metric
-from flashbench.metrics.plugin import Registry
+from flashbench.metrics.registry import Registry
 
 NAN = float("nan")
 Arrays = Mapping[str, npt.NDArray[Any]]

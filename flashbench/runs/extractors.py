@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,36 +17,17 @@ import numpy.typing as npt
 from flashbench.cases.schema import Case
 from flashbench.errors import InputError
 from flashbench.metrics.plugin import PLUGINS
+from flashbench.metrics.protocol import Arrays, Extractor, Video
 
 if TYPE_CHECKING:
     import torch
 
     from flashbench.tracking.protocol import ObjectTracks
 
-Video = npt.NDArray[np.uint8]
-Arrays = dict[str, npt.NDArray[Any]]
 T = TypeVar("T")
 
 WINDOW, WINDOWS = 16, 3
 SAMPLED_FRAMES = 24
-
-
-class Extractor(Protocol):
-    """Measures videos.
-
-    Attributes:
-        name: of its folder, and what the catalogue's `needs` refer to.
-        fingerprint: hash of weights + version of preprocessing and protocol: whatever changes a measurement changes it.
-    """
-
-    name: str
-
-    @property
-    def fingerprint(self) -> str: ...
-
-    def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
-        """Measures a video `[T, H, W, 3]`, given the complete case and its reference video (also `[T, H, W, 3]`)."""
-        ...
 
 
 class Lazy(Generic[T]):

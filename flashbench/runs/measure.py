@@ -21,8 +21,8 @@ from flashbench.files.atomic import read_json, read_npz, sha256_arrays, sha256_j
 from flashbench.files.video import read_video
 from flashbench.metrics.catalogue import Metric
 from flashbench.metrics.plugin import PLUGINS
+from flashbench.metrics.protocol import Arrays, Extractor
 from flashbench.metrics.values import Sample, case_values
-from flashbench.runs.extractors import Arrays, Extractor
 from flashbench.runs.layout import RunFolder
 from flashbench.runs.results import CaseScore
 
