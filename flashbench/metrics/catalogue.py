@@ -9,14 +9,13 @@ counts as worst. A name states its network or tracker (i3d, lite0, lk, ...); nam
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from flashbench.cases.schema import Pictures
-from flashbench.errors import InputError
+from flashbench.errors import InputError, meant
 from flashbench.metrics.pixels import PSNR_CAP
 from flashbench.metrics.registry import BROKEN, Registry
 from flashbench.metrics.tracks import DIAGONAL_256
@@ -357,8 +356,7 @@ def choose(names: Iterable[str] | None, pictures: Pictures | None = "sprites") -
     wanted = list(names)
     for name in wanted:
         if name not in METRICS:
-            near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.5)
-            mend = f"did you mean {near[0]}?" if near else "`flashbench list metrics` names them all"
+            mend = f"{meant(name, METRICS)}`flashbench list metrics` names them all"
             if BROKEN:
                 mend += f" (broken plugins: {'; '.join(BROKEN.values())})"
             raise InputError("--metrics", f"there is no metric {name!r}", mend)

@@ -86,7 +86,8 @@ def test_choice_keeps_the_catalogue_s_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("fvd", "did you mean fvd_i3d?"), ("EPE_LK", "list metrics"), ("epe_l", "did you mean epe_lk?")]
+    ("name", "said"),
+    [("fvd", "did you mean 'fvd_i3d'?"), ("EPE_LK", "list metrics"), ("epe_l", "did you mean 'epe_lk'?")],
 )
 def test_an_unknown_name_is_helped(name: str, said: str) -> None:
     with pytest.raises(InputError, match=f"--metrics: there is no metric '{name}'") as caught:
