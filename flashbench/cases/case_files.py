@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.cases.content import case_sha256, reference_sha256
+from flashbench.cases.content import reference_sha256
 from flashbench.cases.schema import Case, Condition, ObjectTrack, touches
 from flashbench.errors import InputError
 from flashbench.files.atomic import leads_out, read_npz, write_npz
@@ -134,7 +134,7 @@ def write_case(root: Path, case: Case, reference: npt.NDArray[np.uint8], form: F
     video = reference_sha256(reference)
     names = tuple(o.name for o in case.objects)
     file_name = f"videos/{case.id}.mkv"
-    row = Row(file_name, case.id, case.prompt, names, case.seed, case.meta, case_sha256(case, video), video)
+    row = Row(file_name, case.id, case.prompt, names, case.seed, case.meta, case.sha256(video), video)
     write_png(root / row.first_frame, case.first_frame)
     write_npz(root / row.tracks, **_pack(case))
     write_video(root / row.file_name, reference, case.fps)
@@ -159,7 +159,7 @@ def load_case(root: Path, row: Row, form: Form) -> Case:
         if error.where == str(path):
             raise
         raise InputError(path, f"{error.where}: {error.what}", error.mend) from error
-    if row.sha256 is not None and case_sha256(case, str(row.reference_sha256)) != row.sha256:
+    if row.sha256 is not None and case.sha256(str(row.reference_sha256)) != row.sha256:
         what = f"case {row.id!r}: its content does not match 'sha256' in metadata.jsonl"
         raise InputError(path, what, RESTORE)
     return case

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.cases.content import case_sha256
 from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_json, read_npz, sha256_arrays, sha256_json, write_npz
@@ -56,7 +55,7 @@ class Measurer:
 
     def __init__(self, case: Case, reference: Video) -> None:
         self.case, self.reference = case, reference
-        self.case_sha256 = case_sha256(case, reference)
+        self.case_sha256 = case.sha256(reference)
 
     def measure(
         self, video: Video, extractors: Iterable[Extractor], folder: Path, known: Path | None = None
