@@ -495,12 +495,11 @@ def leaderboard(runs: tuple[Path, ...], output: Path) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also as CSV.")
 def compare(run_a: Path, run_b: Path, metrics: str | None, stratum: str, output: Path | None) -> None:
     """Differences of two scored runs, case by case: intervals, tests, and how many cases would settle the rest."""
-    from flashbench.comparison import Beside, compare_runs, comparison_csv
+    from flashbench.comparison import Beside, compare_runs, comparison_csv, comparison_table
     from flashbench.files.atomic import write_text
     from flashbench.metrics.catalogue import choose
     from flashbench.runs.progress import progress
     from flashbench.runs.scored import read_scored
-    from flashbench.runs.table import comparison_table
 
     beside = Beside([read_scored(run_a), read_scored(run_b)])
     names = None if metrics is None else [m.name for m in choose(_names(metrics), pictures=None)]
