@@ -6,7 +6,6 @@ Results go to stdout, everything else to stderr.
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,7 +48,9 @@ class OneLineErrors(click.Group):
             complain("interrupted; the same command goes on from here")
             code = INTERRUPTED
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            from flashbench.files.atomic import disk_full
+
+            if not disk_full(error):
                 raise
             code = complain(f"{error.filename or 'disk'}: the disk is full; free space and run the same command again")
         sys.exit(code if isinstance(code, int) else 0)
