@@ -20,11 +20,6 @@ def noised(x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
     return (1 - t) * x0 + t * eps
 
 
-def velocity(x_t: Tensor, x0: Tensor, t: Tensor) -> Tensor:
-    """v = (x_t - x_0) / t; t must be above 0."""
-    return (x_t - x0) / _over(t, x_t)
-
-
 def shifted(t: Tensor, s: float) -> Tensor:
     """Shift of the time axis toward noise by the factor s (SD3, equation 23; s = 1 leaves t)."""
     return s * t / (1 + (s - 1) * t)
@@ -33,11 +28,6 @@ def shifted(t: Tensor, s: float) -> Tensor:
 def sampling_times(steps: int, shift: float) -> Tensor:
     """`steps` + 1 falling times from 1 to 0, float32."""
     return shifted(torch.linspace(1, 0, steps + 1), shift)
-
-
-def few_step_times(steps: int = 4, shift: float = 1.0) -> Tensor:
-    """The few-step list: 1, 0.75, 0.5, 0.25 for four steps, or its shifted form."""
-    return sampling_times(steps, shift)[:-1]
 
 
 def training_times(n: int, shift: float, high: float, low: float, generator: torch.Generator) -> Tensor:

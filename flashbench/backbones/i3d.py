@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from flashbench.backbones import assets
-from flashbench.backbones.protocol import State, convolve, fold_batch_norm, frozen, read_weights, squash
+from flashbench.backbones.parts import State, convolve, fold_batch_norm, frozen, read_weights, squash
 from flashbench.errors import InputError
 
 CLASSES = 400

@@ -25,7 +25,7 @@ from safetensors.numpy import load_file
 
 from flashbench.backbones import assets
 from flashbench.backbones.assets import ASSETS, Asset, IndexUnreachable, Member, fetch, status
-from flashbench.backbones.protocol import read_weights
+from flashbench.backbones.parts import read_weights
 from flashbench.errors import InputError
 
 TREE: dict[str, Any] = {

@@ -1,11 +1,11 @@
-"""What every backbone has: a name, a fingerprint, and weights that come from one verified safetensors file."""
+"""What the networks share: verified weights, folded norms, fast convolutions, frames brought to a square."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,22 +16,6 @@ from flashbench.errors import InputError
 Net = TypeVar("Net", bound=torch.nn.Module)
 State = dict[str, torch.Tensor]
 ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-
-
-@runtime_checkable
-class Backbone(Protocol):
-    """A frozen network.
-
-    Attributes:
-        name: the name that metrics and results carry, such as `i3d`.
-        fingerprint: sha256 of its published weights + version of its preprocessing: what changes a number changes it.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def fingerprint(self) -> str: ...
 
 
 def read_weights(path: Path) -> tuple[State, Mapping[str, str]]:
