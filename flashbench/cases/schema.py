@@ -123,8 +123,7 @@ class Case:
 
     def __post_init__(self) -> None:
         at = f"case {self.id!r}"
-        safe = bool(self.id) and all(c.isascii() and (c.isalnum() or c in "-_.") for c in self.id)
-        _check(safe and self.id[0] != ".", at, "id is not a plain file name", "use letters, digits, '-', '_' and '.'")
+        _check(is_file_name(self.id), at, "id is not a plain file name", "use letters, digits, '-', '_' and '.'")
         _check(bool(self.prompt.strip()), at, "prompt is empty", "write a sentence")
         frame = self.first_frame
         ok = frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3 and frame.size > 0
@@ -193,6 +192,12 @@ class Case:
         for i, o in enumerate(self.objects):
             arrays += [(f"{kind}_{i}", getattr(o, kind)) for kind in _HASHED]
         return case_sha256(facts, arrays, reference)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a case may be called so: letters, digits, `-`, `_` and `.`, which does not come first."""
+    plain = all(c.isascii() and (c.isalnum() or c in "-_.") for c in name)
+    return bool(name) and plain and name[0] != "."
 
 
 def touches(boxes: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.bool_]:

@@ -147,25 +147,17 @@ class Lite0Extractor:
         self.fingerprint = f"{shared.lite0_fingerprint}+{shared.tracker.fingerprint}+frames24-1"
 
     def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
+        from flashbench.backbones.lite0 import pooled_over
+
         index, maps = sampled_frames(len(video)), self.shared.maps(video)
         masks = self.shared.tracks(video, case).masks[:, index]  # [N, 1 + F, H, W]
         rest = np.logical_not(masks.any(axis=0))
         return {
             "index": index,
             "frames": maps.mean((2, 3)).numpy(),
-            "subject": np.stack([_pool(maps, m) for m in masks]),
-            "background": _pool(maps, rest),
+            "subject": np.stack([pooled_over(maps, _tensor(m)).numpy() for m in masks]),
+            "background": pooled_over(maps, _tensor(rest)).numpy(),
         }
-
-
-def _pool(maps: torch.Tensor, masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Maps `[F, C, h, w]` averaged with masks `[F, H, W]` brought to h x w by area; zero where a mask is empty."""
-    import torch
-    import torch.nn.functional as F
-
-    weights = F.interpolate(_tensor(masks)[:, None].float(), maps.shape[2:], mode="area")[:, 0]
-    pooled = torch.einsum("fchw,fhw->fc", maps, weights) / weights.sum((1, 2)).clamp(min=1e-9)[:, None]
-    return np.asarray(pooled.numpy(), np.float32)
 
 
 class PixelsExtractor:
