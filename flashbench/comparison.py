@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from math import nan as NAN
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,6 @@ from flashbench.statistics.ranks import holm, pairs_of, tie_groups
 
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 200
-NAN = float("nan")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ and the same networks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan as NAN
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,6 @@ from flashbench.runs.results import CASE_COLUMNS, COLUMNS, Row, csv_text
 from flashbench.runs.scored import Scored, check_same_measure, read_scored
 from flashbench.runs.table import ARROWS, short
 
-NAN = float("nan")
 BY_STRATUM = ("epe_lk", "miou_lk", "fvd_i3d")
 RANKED = ("rank_lo", "rank_hi", "resolvable")  # columns that only a comparison of models can fill
 

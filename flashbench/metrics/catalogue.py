@@ -12,6 +12,8 @@ import dataclasses
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf as INF
+from math import nan as NAN
 from typing import Any, Literal
 
 from flashbench.cases.schema import Pictures
@@ -20,7 +22,6 @@ from flashbench.metrics.pixels import PSNR_CAP
 from flashbench.metrics.registry import BROKEN, Registry
 from flashbench.metrics.tracks import DIAGONAL_256
 
-INF, NAN = float("inf"), float("nan")
 EXCESS = "_excess"  # end of the name of a value that the reference's is taken from
 Direction = Literal["higher", "lower", "none"]
 Kind = Literal["case", "set"]
