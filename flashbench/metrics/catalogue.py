@@ -296,7 +296,7 @@ _LOOKS = (
         "a frozen video is best; motion counts as flicker: see the floor",
         "pixels",
     ),
-    _likeness("psnr", "dB", "higher", (0, PSNR_CAP), _PSNR, "", "pixels"),
+    _likeness("psnr", "dB", "higher", (0, PSNR_CAP), _PSNR, "Huynh-Thu and Ghanbari 2008", "pixels"),
     _likeness("ssim", "1", "higher", (-1, 1), "structural similarity to it, likewise", "Wang et al. 2004", "pixels"),
     _likeness("stlpips", "1", "lower", (0, INF), _STLPIPS, "Ghildyal and Liu 2022", "stlpips", worst=1),
 )
@@ -309,7 +309,7 @@ _COST = (
         low=0,
         high=INF,
         formula="time of generating one video, decoding included, on the machine of results.json; of the first time",
-        source="",
+        source="ours (flashbench/runs/generate.py): wall clock round `generate` alone",
         needs=(),
         blind="loading of weights; cases without an answer",
         floored=False,

@@ -58,7 +58,7 @@ def test_every_metric_is_computed_by_something_and_nothing_else_is() -> None:
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda m: m.name)
 def test_facts_are_whole(metric: Metric) -> None:
-    assert metric.unit and metric.formula and metric.blind
+    assert metric.unit and metric.formula and metric.source and metric.blind
     assert metric.low < metric.high
     assert not any(text.endswith((".", " ")) for text in (metric.unit, metric.formula, metric.blind, metric.source))
     if metric.kind == "set":
