@@ -75,6 +75,12 @@ def write_leaderboard(
         output: a .csv file.
         cache: folder of reference measurements, which ranks in set metrics need; None: the user's.
         tick: is told the progress.
+
+    Returns:
+        The three files, OUTPUT first.
+
+    Raises:
+        InputError: OUTPUT is no .csv, a run is not scored or not for a leaderboard, or runs cannot be compared.
     """
     if output.suffix != ".csv":
         raise InputError(output, "does not end with .csv", "name a CSV file with -o")

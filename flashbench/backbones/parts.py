@@ -19,7 +19,14 @@ ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-c
 
 
 def read_weights(path: Path) -> tuple[State, Mapping[str, str]]:
-    """Tensors of a safetensors file, and the texts that `assets` keeps in its metadata."""
+    """Tensors of a safetensors file, on the CPU, and the texts that `assets` keeps in its metadata.
+
+    Returns:
+        Tensors by name, in the file's dtypes; texts by name, empty where the file carries none.
+
+    Raises:
+        InputError: the file is missing, or is not safetensors.
+    """
     try:
         with safe_open(path, "pt") as file:
             meta = json.loads((file.metadata() or {}).get("flashbench", "{}"))
@@ -72,6 +79,12 @@ def squash(frames: torch.Tensor, size: int) -> torch.Tensor:
     """Antialiased bilinear resize to a square: uint8 `[F, H, W, 3]` -> float32 `[F, 3, S, S]`, 0 to 255.
 
     The aspect ratio is given up. Half-pixel centres (torch's grid), float throughout, no rounding to levels in between.
+
+    Args:
+        frames: on any device; size: S, the square's side in px.
+
+    Raises:
+        InputError: not uint8 `[F, H, W, 3]`.
     """
     if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
         raise InputError("frames", f"are {frames.dtype} {tuple(frames.shape)}", "give uint8 [F, H, W, 3]")

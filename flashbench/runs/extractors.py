@@ -60,6 +60,15 @@ def window_starts(frames: int) -> tuple[list[int], int]:
     """First frames of the 16-frame windows, and their stride: beginning, middle and end of frames 1 .. T-1.
 
     The stride is the largest at which three windows do not overlap, at least 1: 2 for T = 121 (starts 1, 45, 90).
+
+    Args:
+        frames: T, frame 0 included.
+
+    Returns:
+        Three rising frame numbers, and the stride in frames.
+
+    Raises:
+        InputError: T is below 17.
     """
     stride = max(1, (frames - 1) // (WINDOW * WINDOWS))
     last = frames - 1 - (WINDOW - 1) * stride
@@ -235,6 +244,12 @@ def extractors(names: Iterable[str], weights: Mapping[str, str] | None = None) -
     Args:
         names: of the catalogue's `needs`.
         weights: extractor of a plugin -> path or hub id of its weights.
+
+    Returns:
+        Extractors by name; names that nobody knows are left out (`catalogue.choose` refuses their metrics).
+
+    Raises:
+        InputError: weights for an extractor that takes none or is not among the names.
     """
     wanted = set(names)
     shared = Lazy(Shared)

@@ -115,7 +115,14 @@ def _features(measured: Mapping[str, Mapping[str, npt.NDArray[Any]]], extractor:
 
 
 def read_answer(run: RunFolder, case: Case) -> tuple[Video, float]:
-    """A case's video and the seconds it took, after checking that they are what was generated."""
+    """A case's video and the seconds it took, after checking that they are what was generated.
+
+    Returns:
+        uint8 `[T, H, W, 3]` RGB; seconds, at least 0.
+
+    Raises:
+        InputError: the video or its timing is missing or damaged, or the frames are not those that were timed.
+    """
     path, timing = run.video(case.id), run.timing(case.id)
     facts, mend = read_json(timing), "delete it and run `flashbench generate` again"
     seconds = facts.get("seconds") if isinstance(facts, dict) else None
