@@ -8,6 +8,9 @@ STAMP  := $(VENV)/.installed
 CONTROLS := reference static cutout shuffled
 MODELS   := slow-50step slow-4step plugged-4step flashmotion-4step
 ROWS     := $(CONTROLS) $(MODELS)
+# The README's picture, beside the reference.
+DRAWN    := slow-50step plugged-4step flashmotion-4step
+SHOWN    := 1-0000 2-0001 3-0000 5-0002
 
 .PHONY: venv eval test test-slurm soak bench lint train-nano train-queue leaderboard clean
 .DEFAULT_GOAL := eval
@@ -40,6 +43,7 @@ test-slurm: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python scripts/fill_readme.py
 
 # Hours on two cores. Every stage goes on where it was stopped.
 train-nano: $(STAMP)
@@ -51,11 +55,14 @@ train-nano: $(STAMP)
 train-queue: $(STAMP)
 	$(BIN)/python scripts/train_queue.py
 
-# Every row anew (finished runs are kept: remove runs/ to begin again), then the committed table and the README's.
+# Every row anew (finished runs are kept: remove runs/ to begin again), then the committed table, the README's and its
+# picture.
 leaderboard: $(STAMP)
 	for model in $(ROWS); do $(BIN)/flashbench eval --model $$model -o runs/$$model || exit; done
 	$(BIN)/flashbench leaderboard $(addprefix runs/,$(ROWS)) -o leaderboards/sprites-v1.csv
+	$(BIN)/python benchmarks/run.py --only rows
 	$(BIN)/python scripts/fill_readme.py $(addprefix runs/,$(ROWS))
+	$(BIN)/python scripts/draw_frames.py $(addprefix runs/,$(DRAWN)) $(addprefix --cases ,$(SHOWN)) -o docs/frames.png
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

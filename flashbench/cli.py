@@ -6,7 +6,6 @@ Results go to stdout, everything else to stderr.
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,7 +48,9 @@ class OneLineErrors(click.Group):
             complain("interrupted; the same command goes on from here")
             code = INTERRUPTED
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            from flashbench.files.atomic import disk_full
+
+            if not disk_full(error):
                 raise
             code = complain(f"{error.filename or 'disk'}: the disk is full; free space and run the same command again")
         sys.exit(code if isinstance(code, int) else 0)
@@ -283,7 +284,7 @@ def list_(what: str) -> None:
     """Print what there is: metrics (with formula, range and blind spots), models, suites or assets."""
     if what == "metrics":
         from flashbench.metrics.catalogue import METRICS
-        from flashbench.metrics.plugin import install
+        from flashbench.metrics.registry import install
         from flashbench.runs.table import metrics_table
 
         install()
@@ -495,12 +496,11 @@ def leaderboard(runs: tuple[Path, ...], output: Path) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also as CSV.")
 def compare(run_a: Path, run_b: Path, metrics: str | None, stratum: str, output: Path | None) -> None:
     """Differences of two scored runs, case by case: intervals, tests, and how many cases would settle the rest."""
-    from flashbench.comparison import Beside, compare_runs, comparison_csv
+    from flashbench.comparison import Beside, compare_runs, comparison_csv, comparison_table
     from flashbench.files.atomic import write_text
     from flashbench.metrics.catalogue import choose
     from flashbench.runs.progress import progress
     from flashbench.runs.scored import read_scored
-    from flashbench.runs.table import comparison_table
 
     beside = Beside([read_scored(run_a), read_scored(run_b)])
     names = None if metrics is None else [m.name for m in choose(_names(metrics), pictures=None)]

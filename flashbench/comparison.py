@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from math import nan as NAN
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
 
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_npz
@@ -20,13 +24,13 @@ from flashbench.runs.measure import set_features
 from flashbench.runs.results import csv_text
 from flashbench.runs.score import default_cache
 from flashbench.runs.scored import Scored, check_same_measure
+from flashbench.runs.table import ARROWS, short
 from flashbench.statistics import paired, sets
 from flashbench.statistics.paired import Difference
 from flashbench.statistics.ranks import holm, pairs_of, tie_groups
 
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 200
-NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,37 @@ def comparison_csv(beside: Beside, found: Sequence[Comparison]) -> str:
             [c.metric, c.stratum, a, b, d.n, c.a, c.b, d.value, d.lo, d.hi, d.p, d.resolvable, d.n_needed, d.why]
         )
     return csv_text(COLUMNS, lines)
+
+
+def comparison_table(found: Sequence[Comparison], a: str, b: str) -> RenderableType:
+    """Metrics down: both values, their difference with its interval, what it says, and what would settle it."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("metric", no_wrap=True)
+    for name in (a, b, "difference", "95 %", "p"):
+        table.add_column(name, justify="right", no_wrap=name not in (a, b))
+    table.add_column("better", overflow="fold")
+    for c in found:
+        d, metric = c.difference, METRICS[c.metric]
+        span = f"{short(d.lo)}..{short(d.hi)}" if d.lo == d.lo else ""
+        p = "" if d.p != d.p else "<0.001" if d.p < 0.001 else f"{d.p:.3f}"
+        arrow = f"{c.metric} {ARROWS[metric.direction]}"
+        table.add_row(arrow, short(c.a), short(c.b), short(d.value), span, p, _verdict(c, a, b))
+    cases = max((c.difference.n for c in found), default=0)
+    note = (
+        f"{cases} cases that both have; difference: {a} minus {b}, paired by case; p is not corrected for many metrics."
+    )
+    return Group(table, note)
+
+
+def _verdict(c: Comparison, a: str, b: str) -> str:
+    d, direction = c.difference, METRICS[c.metric].direction
+    if d.why:
+        return d.why
+    if not d.decided:
+        return f"undecided; about {d.n_needed:.0f} cases would settle it" if d.n_needed == d.n_needed else "undecided"
+    if direction == "none":
+        return "they differ"
+    return a if (d.value > 0) == (direction == "higher") else b
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,8 @@ def _embedded() -> list[Finding]:
 
 
 def _brought() -> list[Finding]:
-    from flashbench.metrics.plugin import BROKEN, PLUGINS, install
+    from flashbench.metrics.plugin import PLUGINS
+    from flashbench.metrics.registry import BROKEN, install
 
     install()
     found = []

@@ -7,6 +7,7 @@ and the same networks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan as NAN
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,6 @@ from flashbench.runs.results import CASE_COLUMNS, COLUMNS, Row, csv_text
 from flashbench.runs.scored import Scored, check_same_measure, read_scored
 from flashbench.runs.table import ARROWS, short
 
-NAN = float("nan")
 BY_STRATUM = ("epe_lk", "miou_lk", "fvd_i3d")
 RANKED = ("rank_lo", "rank_hi", "resolvable")  # columns that only a comparison of models can fill
 
@@ -75,6 +75,12 @@ def write_leaderboard(
         output: a .csv file.
         cache: folder of reference measurements, which ranks in set metrics need; None: the user's.
         tick: is told the progress.
+
+    Returns:
+        The three files, OUTPUT first.
+
+    Raises:
+        InputError: OUTPUT is no .csv, a run is not scored or not for a leaderboard, or runs cannot be compared.
     """
     if output.suffix != ".csv":
         raise InputError(output, "does not end with .csv", "name a CSV file with -o")

@@ -15,33 +15,32 @@ def _over(t: Tensor, x: Tensor) -> Tensor:
 
 
 def noised(x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-    """x_t of clean `x0` and noise `eps`."""
+    """x_t = (1 - t) x_0 + t eps of clean `x0` and noise `eps`, both `[B, C, F, h, w]`, at times `t` `[B]` in 0..1."""
     t = _over(t, x0)
     return (1 - t) * x0 + t * eps
 
 
-def velocity(x_t: Tensor, x0: Tensor, t: Tensor) -> Tensor:
-    """v = (x_t - x_0) / t; t must be above 0."""
-    return (x_t - x0) / _over(t, x_t)
-
-
 def shifted(t: Tensor, s: float) -> Tensor:
-    """Shift of the time axis toward noise by the factor s (SD3, equation 23; s = 1 leaves t)."""
+    """Shift of times `[...]` in 0..1 toward noise by the factor s > 0: again 0..1, the ends stay (SD3, equation 23).
+
+    s = 1 leaves t; the shift by 1 / s undoes it.
+    """
     return s * t / (1 + (s - 1) * t)
 
 
 def sampling_times(steps: int, shift: float) -> Tensor:
-    """`steps` + 1 falling times from 1 to 0, float32."""
+    """float32 `[steps + 1]`: falling times from 1 (noise) to 0 (data), evenly spaced before the shift; steps >= 1."""
     return shifted(torch.linspace(1, 0, steps + 1), shift)
 
 
-def few_step_times(steps: int = 4, shift: float = 1.0) -> Tensor:
-    """The few-step list: 1, 0.75, 0.5, 0.25 for four steps, or its shifted form."""
-    return sampling_times(steps, shift)[:-1]
-
-
 def training_times(n: int, shift: float, high: float, low: float, generator: torch.Generator) -> Tensor:
-    """`[n]` times: logit-normal, shifted; a share `high` uniform in 0.9..1 instead, a share `low` in 0..0.4."""
+    """Times to train at, float32 `[n]` in 0.001..1: sigmoid of a standard normal, shifted.
+
+    Args:
+        n: how many; shift: see `shifted`.
+        high, low: shares, together at most 1, that are drawn evenly from 0.9..1 and from 0..0.4 instead.
+        generator: where chance comes from.
+    """
     t = shifted(torch.sigmoid(torch.randn(n, generator=generator)), shift)
     top, bottom = 0.9 + 0.1 * torch.rand(n, generator=generator), 0.4 * torch.rand(n, generator=generator)
     kind = torch.rand(n, generator=generator)

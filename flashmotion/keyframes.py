@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.cases.schema import Case, Condition, ObjectTrack
+from flashbench.cases.schema import Case, Condition, ObjectTrack, touches
 from flashbench.cases.segment import mask_in
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_json
@@ -59,7 +59,7 @@ def _object(
         raise InputError(where, f"{field}.keyframes: a box has no area", "give x1 > x0 and y1 > y0")
     track = np.stack([np.interp(np.arange(frames), at, boxes[:, k]) for k in range(4)], axis=1).astype(np.float32)
     h, w = image.shape[:2]
-    visible = (track[:, 0] < w - 0.5) & (track[:, 1] < h - 0.5) & (track[:, 2] > -0.5) & (track[:, 3] > -0.5)
+    visible = touches(track, w, h)
     if not visible[0]:
         raise InputError(where, f"{field} lies outside the image on frame 0", f"give a box inside {w}x{h} px")
     if "mask" in entry:

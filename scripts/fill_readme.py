@@ -1,12 +1,17 @@
-"""Writes what was measured into the README, between its markers: the printed table of the main job and the rows.
+"""Writes what was measured into the README, between its markers: the printed table of the main job, the rows, and how
+benchmarks/results.csv stands to the targets.
 
-python scripts/fill_readme.py runs/reference ... runs/flashmotion-4step
+    python scripts/fill_readme.py                                         # the targets alone
+    python scripts/fill_readme.py runs/reference ... runs/flashmotion-4step
 """
 
 from __future__ import annotations
 
 import io
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 from rich.console import Console
@@ -18,7 +23,79 @@ from flashbench.runs.scored import Scored, check_same_measure, read_scored
 from flashbench.runs.table import ARROWS, results_table, short
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import run as bench  # noqa: E402
+
 COLUMNS = ("fvd_i3d", "fid_lite0", "epe_lk", "miou_lk", "biou_lk", "psnr", "text_lit", "seconds")
+
+
+class Target(NamedTuple):
+    """What was asked for, in words, and the row of benchmarks/results.csv that measures it."""
+
+    words: str
+    part: str
+    quantity: str
+    bound: str
+    unit: str = ""
+
+
+_FRECHET = "D=1280 N=256: "
+_EXCESS = "epe_lk_excess of slow-50step over static's, "
+TARGETS = (
+    Target("`make eval` on a fresh clone, installation included", "fresh_clone", "together", "< 720", "s"),
+    Target("its peak memory", "fresh_clone", "peak memory of make eval", "< 4", "GiB"),
+    Target("the evaluation alone", "eval_cost", "generate and score, 48 cases", "< 360", "s"),
+    Target("its peak memory while generating", "eval_cost", "peak memory, generate", "< 4", "GiB"),
+    Target("its peak memory while scoring", "eval_cost", "peak memory, score", "< 4", "GiB"),
+    Target("1,000 cases of 121 x 128 x 128 px built", "build_cost", "1,000 cases, extrapolated", "< 600", "s"),
+    Target("few steps against fifty", "few_steps", "times faster", ">= 10", "x"),
+    Target(
+        "Frechet distance against `sqrtm` (1280 features, 256 rows)",
+        "frechet",
+        _FRECHET + "times faster than sqrtm",
+        ">= 50",
+        "x",
+    ),
+    Target("its relative error", "frechet", _FRECHET + "relative error", "<= 1e-9"),
+    Target("of a set to itself, relative", "frechet", _FRECHET + "FD(X, X) / tr S", "< 1e-12"),
+    Target(
+        "FVD's known answer: off TensorFlow's 10.138085 by",
+        "i3d_known_answer",
+        "difference from TensorFlow's 10.138085",
+        "< 1e-3",
+    ),
+    Target(
+        "the tracker's floor: median `epe_lk`", "tracker_floor", "epe_lk, median of the videos", "< 0.6", "px of 256"
+    ),
+    Target("points that it loses", "tracker_floor", "visible points more than 8 px off", "< 3", "%"),
+    Target("its `miou_lk`", "tracker_floor", "miou_lk, mean of the videos", "> 0.85"),
+    Target(
+        "`epe_lk`: better of `static`, `shuffled` over the worst model",
+        "rows",
+        "epe_lk, better of static and shuffled over the worst model",
+        "> 2",
+        "x",
+    ),
+    Target("`fvd_i3d`: `static` over the references' floor", "rows", "fvd_i3d of static over the floor", "> 1", "x"),
+    Target("`epe_lk_excess`: `slow-50step` over `static`, 1 object", "rows", _EXCESS + "1 object", "< 0.5", "x"),
+    Target("the same, 2 objects", "rows", _EXCESS + "2 objects", "< 0.5", "x"),
+    Target("the same, 3 objects", "rows", _EXCESS + "3 objects", "< 0.5", "x"),
+)
+
+
+def targets(rows: Sequence[dict[str, str]]) -> str:
+    """One line a target: what is asked, what was measured, on which machine; `not measured` where nothing was."""
+    held = {(r["part"], r["quantity"]): r for r in rows}
+    found = [(t, held.get((t.part, t.quantity))) for t in TARGETS]
+    machines = list(dict.fromkeys(r["machine"] for _, r in found if r is not None))
+    lines = ["| | target | measured | machine, date |", "| - | - | - | - |"]
+    for t, r in found:
+        measured, at = "not measured", ""
+        if r is not None:
+            measured = bench.shown(r) + ("" if bench.met({**r, "target": t.bound}) else " (**missed**)")
+            at = f"{machines.index(r['machine']) + 1}, {r['date']}"
+        lines.append(f"| {t.words} | {f'{t.bound} {t.unit}'.strip()} | {measured} | {at} |")
+    return "\n".join([*lines, "", *(f"Machine {i}: {m}.  " for i, m in enumerate(machines, 1))]).rstrip()
 
 
 def printed(run: Scored) -> str:
@@ -51,22 +128,28 @@ def put(text: str, marker: str, content: str) -> str:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("runs", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--main", "main_job", default="flashmotion-4step", show_default=True)
 def main(runs: tuple[Path, ...], main_job: str) -> None:
-    """Puts the results of RUNS into README.md."""
+    """Puts the targets, and the results of RUNS if there are any, into README.md."""
+    text = put((ROOT / "README.md").read_text(), "targets", targets(bench.read(bench.CSV)))
+    if runs:
+        text = with_runs(text, runs, main_job)
+    write_bytes(ROOT / "README.md", text.encode())
+
+
+def with_runs(text: str, runs: tuple[Path, ...], main_job: str) -> str:
+    """The README with what RUNS gave."""
     held = tuple(read_scored(run) for run in runs)
     check_same_measure(held)
     chosen = next(run for run in held if run.model == main_job)
     cpu = chosen.facts["environment"]["cpu"]
-    text = (ROOT / "README.md").read_text()
     strata = {r.stratum: r.n for r in chosen.rows if r.metric == "psnr"}
     each = ", ".join(sorted({str(n) for stratum, n in strata.items() if stratum != "all"}))
     count = f"{strata['all']} cases, {each} for each number of objects"
     text = put(text, "machine", f"It prints ({count}; on {cpu['model']}, {cpu['cores']} cores):")
     text = put(text, "printed", printed(chosen))
-    text = put(text, "rows", beside(held, main_job))
-    write_bytes(ROOT / "README.md", text.encode())
+    return put(text, "rows", beside(held, main_job))
 
 
 if __name__ == "__main__":

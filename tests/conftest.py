@@ -10,6 +10,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 from collections.abc import Callable, Sequence
+from math import nan as NAN
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 
 from flashbench.files.atomic import write_npz
-from flashbench.runs.results import NAN, CaseScore, Row, write_results
+from flashbench.runs.results import CaseScore, Row, write_results
 
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50, database=None)
 hypothesis.settings.load_profile("repeatable")

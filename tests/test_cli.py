@@ -215,7 +215,7 @@ def test_out_and_in_again(suite: Path) -> None:
     [
         (["eval", "--model", "statik"], "did you mean 'static'?"),
         (["eval", "--model", "static", "--suite", "sprites-v2"], "did you mean 'sprites-v1'?"),
-        (["eval", "--model", "static", "--metrics", "epe_lx"], "did you mean epe_lk?"),
+        (["eval", "--model", "static", "--metrics", "epe_lx"], "did you mean 'epe_lk'?"),
         (["eval", "--model", "static", "--metrics", ","], "names no metric"),
         (["eval", "--model", "static", "--cases", "0"], "--cases"),
         (["eval", "--model", "static", "--cases", "many"], "--cases"),

@@ -12,7 +12,7 @@ from flashbench import doctor
 from flashbench.backbones import assets
 from flashbench.cli import main
 from flashbench.field import dino
-from flashbench.metrics import plugin
+from flashbench.metrics import plugin, registry
 
 
 def test_every_asset_and_network_with_its_licence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -28,10 +28,10 @@ def test_every_asset_and_network_with_its_licence(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin.install()
+    registry.install()
     needy = dataclasses.replace(dino.PLUGIN, requires=("json", "no_such_module"))
     monkeypatch.setitem(plugin.PLUGINS, "dino", needy)
-    monkeypatch.setitem(plugin.BROKEN, "other", "other:PLUGIN: ImportError: x")
+    monkeypatch.setitem(registry.BROKEN, "other", "other:PLUGIN: ImportError: x")
     monkeypatch.setattr(doctor, "PACKAGES", ("torch", "no-such-package"))
     found = {f.what: f for f in doctor.findings()}
     assert found["network dino"].state == "needs no_such_module"

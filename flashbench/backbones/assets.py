@@ -9,8 +9,6 @@ carried over by hand, for machines without a registry.
 from __future__ import annotations
 
 import ast
-import contextlib
-import errno
 import hashlib
 import io
 import json
@@ -31,6 +29,7 @@ import numpy.typing as npt
 from safetensors.numpy import save as safetensors_bytes
 
 from flashbench.errors import InputError
+from flashbench.files.atomic import folder_lock, remove_leftovers, sha256_file, write_bytes, write_error, write_text
 
 Arrays = dict[str, npt.NDArray[Any]]
 Converter = Callable[[Mapping[str, bytes]], tuple[Arrays, dict[str, str]]]
@@ -261,25 +260,24 @@ def fetch(
     """
     asset, folder = _asset(name), cache_dir or default_cache_dir()
     say = say or (lambda line: print(line, file=sys.stderr))
-    with _disk_errors(folder):
-        if from_file is None and (held := _state(asset, folder)).state == "ready":
-            return held.path
-        from filelock import FileLock
-
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{asset.file_name}.lock"):
-            held = _state(asset, folder)  # another process may have fetched it while this one waited
-            if from_file is not None:
-                _store(asset, _members(asset, Path(from_file)), held.path)
-            elif held.state != "ready":
-                if held.state == "damaged":
-                    say(f"{held.path}: damaged (its sha256 is not the one it was stored with); fetching {name} again")
-                part = folder / f".{asset.archive}.part"  # one name, under the lock: killed fetches do not pile up
-                try:
-                    _store(asset, _members(asset, _download(asset, part, say)), held.path)
-                finally:
-                    part.unlink(missing_ok=True)
-            return held.path
+    if from_file is None and (held := _state(asset, folder)).state == "ready":
+        return held.path
+    with folder_lock(folder, asset.name, wait=True):
+        remove_leftovers(folder, asset.file_name)
+        held = _state(asset, folder)  # another process may have fetched it while this one waited
+        if from_file is not None:
+            _store(asset, _members(asset, Path(from_file)), held.path)
+        elif held.state != "ready":
+            if held.state == "damaged":
+                say(f"{held.path}: damaged (its sha256 is not the one it was stored with); fetching {name} again")
+            part = folder / f".{asset.archive}.part"  # one name, under the lock: killed fetches do not pile up
+            try:
+                _store(asset, _members(asset, _download(asset, part, say)), held.path)
+            except OSError as error:
+                raise write_error(part, error) from error
+            finally:
+                part.unlink(missing_ok=True)
+        return held.path
 
 
 def _asset(name: str) -> Asset:
@@ -290,10 +288,10 @@ def _asset(name: str) -> Asset:
 
 def _state(asset: Asset, folder: Path) -> AssetStatus:
     path = folder / asset.file_name
-    try:
-        whole = _sha256_of(path) == path.with_suffix(".sha256").read_text().strip()
-    except FileNotFoundError:
-        return AssetStatus(asset, path, "damaged" if path.exists() else "absent")
+    signature = path.with_suffix(".sha256")
+    if not path.exists():
+        return AssetStatus(asset, path, "absent")
+    whole = signature.exists() and sha256_file(path) == signature.read_text().strip()
     return AssetStatus(asset, path, "ready" if whole else "damaged")
 
 
@@ -305,37 +303,8 @@ def _store(asset: Asset, members: Mapping[str, bytes], path: Path) -> None:
         raise InputError(asset.archive, f"its weights cannot be read ({error})", BAD_ROW) from error
     facts = {"asset": asset.name, "sha256": asset.weights_sha256, "licence": asset.licence, "credit": asset.credit}
     data = safetensors_bytes(arrays, {"flashbench": json.dumps({**facts, "texts": texts}, sort_keys=True)})
-    _write(path.with_suffix(".sha256"), (hashlib.sha256(data).hexdigest() + "\n").encode())
-    _write(path, data)
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(folder, "the disk is full", "free some space or give another cache folder") from error
-        if isinstance(error, (PermissionError, NotADirectoryError, FileExistsError)) or error.errno == errno.EROFS:
-            raise InputError(folder, f"cannot be written ({error.strerror})", "give another cache folder") from error
-        raise
+    write_text(path.with_suffix(".sha256"), hashlib.sha256(data).hexdigest() + "\n")
+    write_bytes(path, data)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -346,7 +315,7 @@ def _members(asset: Asset, archive: Path) -> dict[str, bytes]:
     """Bytes of the asset's members. The archive's hash is checked before it is opened, each member's after."""
     if not archive.is_file():
         raise InputError(archive, "is not a file", f"name {asset.archive} of {asset.package} {asset.version}")
-    if (found := _sha256_of(archive)) != asset.archive_sha256:
+    if (found := sha256_file(archive)) != asset.archive_sha256:
         what = f"sha256 is {found[:16]}…, {asset.archive_sha256[:16]}… is pinned for {asset.archive}"
         raise InputError(archive, what, f"get {asset.archive} of {asset.package} {asset.version} again, whole")
     try:

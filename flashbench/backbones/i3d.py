@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from flashbench.backbones import assets
-from flashbench.backbones.protocol import State, convolve, fold_batch_norm, frozen, read_weights, squash
+from flashbench.backbones.parts import State, convolve, fold_batch_norm, frozen, read_weights, squash
 from flashbench.errors import InputError
 
 CLASSES = 400
@@ -164,7 +164,13 @@ class I3D:
 
     @torch.no_grad()
     def logits(self, clips: torch.Tensor) -> torch.Tensor:
-        """Scaled clips, float32 `[B, 3, T, 224, 224]` in [-1, 1], T >= 9 -> float32 `[B, 400]`."""
+        """Scaled clips, float32 `[B, 3, T, 224, 224]` in [-1, 1], T >= 9 -> Kinetics-400 logits, float32 `[B, 400]`.
+
+        The clips must be on the network's device.
+
+        Raises:
+            InputError: another shape, or fewer than 9 frames.
+        """
         if clips.ndim != 5 or clips.shape[2] < MIN_FRAMES or clips.shape[3:] != (SIDE, SIDE):
             mend = f"give [B, 3, T, {SIDE}, {SIDE}], T at least {MIN_FRAMES}"
             raise InputError("clips", f"are {tuple(clips.shape)}", mend)
@@ -173,7 +179,11 @@ class I3D:
     def features(self, clips: torch.Tensor) -> torch.Tensor:
         """uint8 `[B, T, H, W, 3]`, T >= 9 -> logits averaged over time, float32 `[B, 400]`.
 
-        One clip at a time, so that memory stays small and a clip's features do not depend on its batch.
+        One clip at a time, so that memory stays small and a clip's features do not depend on its batch. Clips may be on
+        any device; what comes back is on the network's. No clip: `[0, 400]`.
+
+        Raises:
+            InputError: another shape or dtype, or fewer than 9 frames.
         """
         if clips.ndim != 5:
             raise InputError("clips", f"have shape {tuple(clips.shape)}", "give uint8 [B, T, H, W, 3]")

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from flashbench.backbones import assets
-from flashbench.backbones.protocol import State, convolve, fold_batch_norm, frozen, read_weights, squash
+from flashbench.backbones.parts import State, convolve, fold_batch_norm, frozen, read_weights, squash
 from flashbench.errors import InputError
 
 DIM, SIDE, CELLS = 1280, 224, 7
@@ -112,6 +112,16 @@ def port(published: Mapping[str, torch.Tensor]) -> State:
     return state
 
 
+def pooled_over(maps: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Maps `[F, C, h, w]` averaged over masks, bool or float `[F, H, W]`, which are brought to h x w by area.
+
+    Returns:
+        `[F, C]`, in the maps' dtype; zero where a mask is empty.
+    """
+    weights = F.interpolate(masks[:, None].to(maps), maps.shape[2:], mode="area")[:, 0]  # (F, h, w)
+    return torch.einsum("fchw,fhw->fc", maps, weights) / weights.sum((1, 2)).clamp(min=1e-9)[:, None]
+
+
 class Lite0:
     """Frozen frame feature network. Make it with `Lite0.load()`.
 
@@ -147,7 +157,7 @@ class Lite0:
 
         Args:
             frames: uint8 `[F, H, W, 3]`.
-            masks: bool or float `[F, H, W]`, brought to 7 x 7 by area; a row whose mask is empty comes out NaN.
+            masks: bool or float `[F, H, W]`, brought to 7 x 7 by area; a row whose mask is empty comes out zero.
 
         Returns:
             float32 `[F, 1280]`.
@@ -157,8 +167,7 @@ class Lite0:
             return maps.mean((2, 3))
         if masks.shape != frames.shape[:3]:
             raise InputError("masks", f"have shape {tuple(masks.shape)}", f"give {list(frames.shape[:3])}")
-        weights = F.interpolate(masks[:, None].to(maps), (CELLS, CELLS), mode="area")[:, 0]  # (F, 7, 7)
-        return torch.einsum("fchw,fhw->fc", maps, weights) / weights.sum((1, 2))[:, None]
+        return pooled_over(maps, masks)
 
     @torch.no_grad()
     def logits(self, frames: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from flashbench.backbones import assets
-from flashbench.backbones.protocol import frozen, read_weights
+from flashbench.backbones.parts import frozen, read_weights
 
 DIM = 384
 MAX_TOKENS = 256  # the length that the sentence model was tuned with

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from flashbench.backbones import assets
-from flashbench.backbones.protocol import State, frozen, read_weights
+from flashbench.backbones.parts import State, frozen, read_weights
 from flashbench.errors import InputError
 
 MIN_SIDE, MAX_SIDE = 64, 256

@@ -25,7 +25,7 @@ from torch import nn
 from flashbench.backbones.lite0 import DIM as IMAGE_DIM
 from flashbench.backbones.lite0 import Lite0
 from flashbench.backbones.minilm import DIM, MiniLM
-from flashbench.backbones.protocol import frozen, read_weights
+from flashbench.backbones.parts import frozen, read_weights
 from flashbench.errors import InputError
 
 DATA = resources.files("flashbench.backbones") / "data"

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.cases.content import case_sha256, reference_sha256
-from flashbench.cases.schema import Case, Condition, ObjectTrack, touches
+from flashbench.cases.boxes import tight
+from flashbench.cases.content import reference_sha256
+from flashbench.cases.schema import Case, Condition, ObjectTrack, is_file_name, touches
 from flashbench.errors import InputError
 from flashbench.files.atomic import leads_out, read_npz, write_npz
 from flashbench.files.video import read_png, read_video_as, write_png, write_video
@@ -103,7 +104,7 @@ def row_from_json(value: Any, where: object) -> Row:
     row = Row(
         get("file_name", str), get("id", str), get("prompt", str), tuple(names), get("seed", int, 0), meta, *hashes
     )
-    if not row.id or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in row.id) or row.id[0] == ".":
+    if not is_file_name(row.id):
         raise InputError(where, f"field 'id' is {row.id!r}", "use letters, digits, '-', '_' and '.'")
     return row
 
@@ -134,7 +135,7 @@ def write_case(root: Path, case: Case, reference: npt.NDArray[np.uint8], form: F
     video = reference_sha256(reference)
     names = tuple(o.name for o in case.objects)
     file_name = f"videos/{case.id}.mkv"
-    row = Row(file_name, case.id, case.prompt, names, case.seed, case.meta, case_sha256(case, video), video)
+    row = Row(file_name, case.id, case.prompt, names, case.seed, case.meta, case.sha256(video), video)
     write_png(root / row.first_frame, case.first_frame)
     write_npz(root / row.tracks, **_pack(case))
     write_video(root / row.file_name, reference, case.fps)
@@ -159,7 +160,7 @@ def load_case(root: Path, row: Row, form: Form) -> Case:
         if error.where == str(path):
             raise
         raise InputError(path, f"{error.where}: {error.what}", error.mend) from error
-    if row.sha256 is not None and case_sha256(case, str(row.reference_sha256)) != row.sha256:
+    if row.sha256 is not None and case.sha256(str(row.reference_sha256)) != row.sha256:
         what = f"case {row.id!r}: its content does not match 'sha256' in metadata.jsonl"
         raise InputError(path, what, RESTORE)
     return case
@@ -263,11 +264,7 @@ def boxes_of(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     Returns:
         float32 `[T, 4]` px.
     """
-    columns, rows = np.asarray(masks.any(axis=1)), np.asarray(masks.any(axis=2))
-    x0, y0 = columns.argmax(axis=1), rows.argmax(axis=1)
-    x1 = columns.shape[1] - 1 - columns[:, ::-1].argmax(axis=1)
-    y1 = rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
-    boxes = np.stack([x0 - 0.5, y0 - 0.5, x1 + 0.5, y1 + 0.5], axis=1).astype(np.float32)
-    seen = np.asarray(columns.any(axis=1))
+    boxes = tight(masks).astype(np.float32)
+    seen = np.isfinite(boxes[:, 0])
     source = np.maximum.accumulate(np.where(seen, np.arange(len(masks)), -1))
     return boxes[np.where(source < 0, seen.argmax(), source)]

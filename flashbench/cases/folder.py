@@ -26,7 +26,7 @@ from flashbench.cases.case_files import (
     row_to_json,
     write_case,
 )
-from flashbench.cases.content import case_sha256, suite_sha256
+from flashbench.cases.content import suite_sha256
 from flashbench.cases.schema import SCHEMA_VERSION, Condition, Suite, stratum_of
 from flashbench.errors import InputError
 from flashbench.files.atomic import StrPath, folder_lock, read_bytes, read_json, write_error, write_json, write_text
@@ -235,15 +235,10 @@ def verify(folder: StrPath, progress: Progress | None = None) -> str:
     suite = read_suite(folder)
     hashes = []
     for done, case_id in enumerate(suite.case_ids, start=1):
-        hashes.append(case_sha256(suite.load_case(case_id), suite.load_reference(case_id)))
+        hashes.append(suite.load_case(case_id).sha256(suite.load_reference(case_id)))
         if progress is not None:
             progress(done, len(suite))
     return suite_sha256(hashes)
-
-
-def content_sha256(suite: Suite) -> str:
-    """Hash over the decoded content of all cases of a suite, in memory or in a folder."""
-    return suite.content_sha256
 
 
 def _form(facts: Any, path: Path) -> Form:

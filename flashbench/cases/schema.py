@@ -25,6 +25,7 @@ Condition = Literal["masks", "boxes"]
 Pictures = Literal["sprites", "photographs"]
 STRATA = ("1", "2", "3", "4", "5", "6+")
 SCHEMA_VERSION = 1
+_HASHED = ("boxes", "visible", "masks", "centres", "points", "point_visible")  # of an object, in this order
 
 
 def stratum_of(n_objects: int) -> str:
@@ -122,8 +123,7 @@ class Case:
 
     def __post_init__(self) -> None:
         at = f"case {self.id!r}"
-        safe = bool(self.id) and all(c.isascii() and (c.isalnum() or c in "-_.") for c in self.id)
-        _check(safe and self.id[0] != ".", at, "id is not a plain file name", "use letters, digits, '-', '_' and '.'")
+        _check(is_file_name(self.id), at, "id is not a plain file name", "use letters, digits, '-', '_' and '.'")
         _check(bool(self.prompt.strip()), at, "prompt is empty", "write a sentence")
         frame = self.first_frame
         ok = frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3 and frame.size > 0
@@ -171,6 +171,33 @@ class Case:
             return dataclasses.replace(o, masks=masks, points=None, point_visible=None, centres=None)
 
         return dataclasses.replace(self, objects=tuple(strip(o) for o in self.objects), meta={})
+
+    def sha256(self, reference: npt.NDArray[np.uint8] | str) -> str:
+        """Hex SHA-256 of the complete case together with its reference video (docs/suite-format.md).
+
+        Args:
+            reference: the video, uint8 `[T, H, W, 3]`, or its `content.reference_sha256`, so that a case is verified
+                without decoding the video.
+        """
+        facts = {
+            "condition": self.condition,
+            "fps": float(self.fps),
+            "id": self.id,
+            "meta": self.meta,
+            "names": [o.name for o in self.objects],
+            "prompt": self.prompt,
+            "seed": self.seed,
+        }
+        arrays: list[tuple[str, npt.NDArray[Any] | None]] = [("first_frame", self.first_frame)]
+        for i, o in enumerate(self.objects):
+            arrays += [(f"{kind}_{i}", getattr(o, kind)) for kind in _HASHED]
+        return case_sha256(facts, arrays, reference)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a case may be called so: letters, digits, `-`, `_` and `.`, which does not come first."""
+    plain = all(c.isascii() and (c.isalnum() or c in "-_.") for c in name)
+    return bool(name) and plain and name[0] != "."
 
 
 def touches(boxes: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.bool_]:
@@ -230,7 +257,7 @@ class Suite:
         """id -> hash over the decoded content of that case, in order. Loads every case where no hash is known."""
         if self.hash_case is not None:
             return {i: self.hash_case(i) for i in self.case_ids}
-        return {i: case_sha256(self.load_case(i), self.load_reference(i)) for i in self.case_ids}
+        return {i: self.load_case(i).sha256(self.load_reference(i)) for i in self.case_ids}
 
     @cached_property
     def content_sha256(self) -> str:

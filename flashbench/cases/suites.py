@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from pathlib import Path
 
 from flashbench.cases.folder import SUITE_JSON, read_suite
 from flashbench.cases.scenes import DEFAULT_CONDITION, sprites, sprites_suite
 from flashbench.cases.schema import Condition, Suite
-from flashbench.errors import InputError
+from flashbench.errors import InputError, meant
 
 CLIPS = "clips-v1"  # a folder in the package (scripts/prepare_clips.py)
 EMBEDDED = (sprites.NAME, CLIPS)
@@ -61,6 +60,4 @@ def open_suite(
 
 
 def _mend(name: str) -> str:
-    close = difflib.get_close_matches(name, EMBEDDED, 1, 0.4)
-    meant = f"did you mean {close[0]!r}? " if close else ""
-    return f"{meant}give {', '.join(EMBEDDED)} or the path of a suite folder"
+    return f"{meant(name, EMBEDDED)}give {', '.join(EMBEDDED)} or the path of a suite folder"

@@ -14,7 +14,8 @@ from flashbench.field.weights import Located, from_hub, pretrained
 from flashbench.metrics import consistency, text
 from flashbench.metrics.catalogue import METRICS, derived
 from flashbench.metrics.plugin import Plugin
-from flashbench.runs.extractors import Arrays, Lazy, Video
+from flashbench.metrics.protocol import Arrays, Video
+from flashbench.runs.extractors import Lazy
 
 HUBS = {"clip_vit_b32": "openai/clip-vit-base-patch32", "clip_vit_l14": "openai/clip-vit-large-patch14"}
 

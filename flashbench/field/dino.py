@@ -10,7 +10,7 @@ from flashbench.field.pretrained import PretrainedExtractor
 from flashbench.metrics import consistency
 from flashbench.metrics.catalogue import METRICS, derived
 from flashbench.metrics.plugin import Plugin
-from flashbench.runs.extractors import Arrays, Video
+from flashbench.metrics.protocol import Arrays, Video
 
 NAME, HUB = "dino", "facebook/dino-vitb16"
 

@@ -9,8 +9,8 @@ from flashbench.field import frames
 from flashbench.field.pretrained import ScriptedExtractor
 from flashbench.metrics.catalogue import METRICS, derived
 from flashbench.metrics.plugin import Plugin
+from flashbench.metrics.protocol import Arrays, Video
 from flashbench.metrics.values import FRECHET
-from flashbench.runs.extractors import Arrays, Video
 
 NAME = "i3d_styleganv"
 PUBLISHED = "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2"

@@ -7,8 +7,8 @@ from flashbench.field import frames
 from flashbench.field.pretrained import ScriptedExtractor
 from flashbench.metrics.catalogue import METRICS, derived
 from flashbench.metrics.plugin import Plugin
+from flashbench.metrics.protocol import Arrays, Video
 from flashbench.metrics.values import FRECHET
-from flashbench.runs.extractors import Arrays, Video
 
 NAME = "inception"
 PUBLISHED = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"

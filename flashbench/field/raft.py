@@ -11,7 +11,8 @@ from flashbench.field import frames
 from flashbench.field.weights import Located, from_hub, one_file, state_dict
 from flashbench.metrics.catalogue import METRICS, derived
 from flashbench.metrics.plugin import Plugin
-from flashbench.runs.extractors import Arrays, Lazy, Video, sampled_frames
+from flashbench.metrics.protocol import Arrays, Video
+from flashbench.runs.extractors import Lazy, sampled_frames
 
 NAME = "raft"
 SIDE = 256  # shorter side, a multiple of 8

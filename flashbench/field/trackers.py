@@ -9,8 +9,9 @@ import numpy as np
 from flashbench.cases.schema import Case
 from flashbench.metrics.catalogue import followed_rows
 from flashbench.metrics.plugin import Plugin
+from flashbench.metrics.protocol import Arrays, Video
 from flashbench.metrics.values import followed_metrics
-from flashbench.runs.extractors import Arrays, Lazy, Video
+from flashbench.runs.extractors import Lazy
 from flashbench.tracking.protocol import ObjectTracker
 
 

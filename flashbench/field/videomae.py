@@ -9,8 +9,8 @@ from flashbench.field import frames
 from flashbench.field.pretrained import PretrainedExtractor
 from flashbench.metrics.catalogue import METRICS, derived
 from flashbench.metrics.plugin import Plugin
+from flashbench.metrics.protocol import Arrays, Video
 from flashbench.metrics.values import FRECHET
-from flashbench.runs.extractors import Arrays, Video
 
 NAME, HUB = "videomae", "MCG-NJU/videomae-base-finetuned-ssv2"
 

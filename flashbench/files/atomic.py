@@ -43,9 +43,14 @@ def _drop_inherited_locks() -> None:
 os.register_at_fork(after_in_child=_drop_inherited_locks)
 
 
+def disk_full(error: BaseException) -> bool:
+    """Whether an error says that there is no space left: on the disk, in the quota, or within the limit of a file."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
 def write_error(path: StrPath, error: OSError) -> InputError:
     """The one line for an `OSError` that came up while `path` was written."""
-    if error.errno in _FULL:
+    if disk_full(error):
         return InputError(path, "cannot be written: the disk is full", f"free space or choose another folder ({_KEPT})")
     reason = os.strerror(error.errno) if error.errno else str(error)
     return InputError(path, f"cannot be written: {reason}", f"choose a folder that you may write to ({_KEPT})")
@@ -72,7 +77,7 @@ def replacing(path: StrPath) -> Iterator[Path]:
         try:
             yield temp
         except OSError as error:
-            if error.errno in _FULL:
+            if disk_full(error):
                 raise write_error(path, error) from error
             raise
         try:
@@ -98,9 +103,12 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def remove_leftovers(folder: StrPath) -> None:
-    """Removes temporary files that killed writers left in `folder` or below it. Call it while holding its lock."""
-    for temp in Path(folder).rglob(f".*{TEMP_SUFFIX}"):
+def remove_leftovers(folder: StrPath, of: str = "") -> None:
+    """Removes temporary files that killed writers left in `folder` or below it, or only those of the file named `of`.
+
+    Call it while holding the lock.
+    """
+    for temp in Path(folder).rglob(f".{of}*{TEMP_SUFFIX}"):
         temp.unlink(missing_ok=True)
 
 
@@ -163,23 +171,24 @@ def read_npz(path: StrPath) -> dict[str, npt.NDArray[Any]]:
 
 
 @contextlib.contextmanager
-def folder_lock(folder: StrPath, part: str | None = None) -> Iterator[None]:
+def folder_lock(folder: StrPath, part: str | None = None, wait: bool = False) -> Iterator[None]:
     """Holds `folder` (made if missing) for this process alone; the lock ends with the process, however it ends.
 
     Args:
         folder: the folder.
         part: hold only this part of it: processes with other parts may work beside this one, a process that holds the
             whole folder may not.
+        wait: until the others are done, instead of raising.
 
     Raises:
         InputError: another process, or another block of this one, holds the folder; or it cannot be written to.
     """
     folder = Path(folder)
-    handles = [_acquire(folder, LOCK_NAME, alone=part is None)]
+    handles = [_acquire(folder, LOCK_NAME, alone=part is None, wait=wait)]
     _held.update(handles)
     try:
         if part is not None:
-            handles.append(_acquire(folder, f"{LOCK_NAME}-{part}", alone=True))
+            handles.append(_acquire(folder, f"{LOCK_NAME}-{part}", alone=True, wait=wait))
             _held.update(handles)
         yield
     finally:
@@ -189,9 +198,9 @@ def folder_lock(folder: StrPath, part: str | None = None) -> Iterator[None]:
                 os.close(handle)
 
 
-def _acquire(folder: Path, name: str, alone: bool) -> int:
+def _acquire(folder: Path, name: str, alone: bool, wait: bool) -> int:
     """An open file that holds a lock, shared with others unless `alone`."""
-    path = folder / name
+    path, kind = folder / name, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -199,7 +208,7 @@ def _acquire(folder: Path, name: str, alone: bool) -> int:
         except OSError as error:
             raise write_error(folder, error) from error
         try:
-            fcntl.flock(handle, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            fcntl.flock(handle, kind)
             now = path.stat()  # the folder may have been renamed or removed between opening and locking
             if (now.st_dev, now.st_ino) == (os.fstat(handle).st_dev, os.fstat(handle).st_ino):
                 os.ftruncate(handle, 0)

@@ -50,7 +50,19 @@ def tracks(points: npt.ArrayLike, visible: npt.ArrayLike, name: str) -> tuple[Fl
 def track_pair(
     points: npt.ArrayLike, visible: npt.ArrayLike, target: npt.ArrayLike, target_visible: npt.ArrayLike
 ) -> tuple[Floats, Bools, Floats, Bools]:
-    """Measured and target tracks of one shape. The target must be finite where it is visible."""
+    """Measured and target tracks of one shape.
+
+    Args:
+        points, target: `[N, T, 2]`, (x, y), both in one unit; N and T at least 1. NaN is allowed where a target is
+            invisible, and anywhere in what was measured.
+        visible, target_visible: bool `[N, T]`.
+
+    Returns:
+        points, visible, target and target_visible as float64 and bool arrays.
+
+    Raises:
+        ValueError: other shapes, a visibility that is not bool, a target that is not finite where it is visible.
+    """
     where, seen = tracks(points, visible, "tracks")
     goal, goal_seen = tracks(target, target_visible, "target tracks")
     if where.shape != goal.shape:
@@ -77,7 +89,14 @@ def video_array(video: npt.ArrayLike, name: str) -> npt.NDArray[np.uint8]:
 
 
 def cosine(a: Floats, b: Floats) -> Floats:
-    """Cosine of the angle between vectors along the last axis, broadcast over the others. A zero vector gives 0."""
+    """Cosine of the angle between vectors along the last axis.
+
+    Args:
+        a, b: `[..., D]`, finite; leading axes broadcast.
+
+    Returns:
+        float64 `[...]` in -1..1 (but for rounding); 0 where a vector is zero.
+    """
     lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
     dots = np.sum(a * b, axis=-1)
     out: Floats = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)

@@ -9,19 +9,19 @@ counts as worst. A name states its network or tracker (i3d, lite0, lk, ...); nam
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf as INF
+from math import nan as NAN
 from typing import Any, Literal
 
 from flashbench.cases.schema import Pictures
-from flashbench.errors import InputError
+from flashbench.errors import InputError, meant
 from flashbench.metrics.pixels import PSNR_CAP
-from flashbench.metrics.plugin import BROKEN, Registry
+from flashbench.metrics.registry import BROKEN, Registry
 from flashbench.metrics.tracks import DIAGONAL_256
 
-INF, NAN = float("inf"), float("nan")
 EXCESS = "_excess"  # end of the name of a value that the reference's is taken from
 Direction = Literal["higher", "lower", "none"]
 Kind = Literal["case", "set"]
@@ -296,7 +296,7 @@ _LOOKS = (
         "a frozen video is best; motion counts as flicker: see the floor",
         "pixels",
     ),
-    _likeness("psnr", "dB", "higher", (0, PSNR_CAP), _PSNR, "", "pixels"),
+    _likeness("psnr", "dB", "higher", (0, PSNR_CAP), _PSNR, "Huynh-Thu and Ghanbari 2008", "pixels"),
     _likeness("ssim", "1", "higher", (-1, 1), "structural similarity to it, likewise", "Wang et al. 2004", "pixels"),
     _likeness("stlpips", "1", "lower", (0, INF), _STLPIPS, "Ghildyal and Liu 2022", "stlpips", worst=1),
 )
@@ -309,7 +309,7 @@ _COST = (
         low=0,
         high=INF,
         formula="time of generating one video, decoding included, on the machine of results.json; of the first time",
-        source="",
+        source="ours (flashbench/runs/generate.py): wall clock round `generate` alone",
         needs=(),
         blind="loading of weights; cases without an answer",
         floored=False,
@@ -357,8 +357,7 @@ def choose(names: Iterable[str] | None, pictures: Pictures | None = "sprites") -
     wanted = list(names)
     for name in wanted:
         if name not in METRICS:
-            near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.5)
-            mend = f"did you mean {near[0]}?" if near else "`flashbench list metrics` names them all"
+            mend = f"{meant(name, METRICS)}`flashbench list metrics` names them all"
             if BROKEN:
                 mend += f" (broken plugins: {'; '.join(BROKEN.values())})"
             raise InputError("--metrics", f"there is no metric {name!r}", mend)

@@ -41,6 +41,9 @@ def flicker(video: npt.ArrayLike) -> float:
 
     Returns:
         0..1, higher is steadier; 1 for a frozen video. Moving objects lower it too, so compare it at equal motion.
+
+    Raises:
+        ValueError: not uint8 `[T, H, W, 3]`, or one frame.
     """
     frames = _arrays.video_array(video, "video")
     if len(frames) < 2:
@@ -64,6 +67,9 @@ def dynamic_degree(tracks: npt.ArrayLike, visible: npt.ArrayLike, fps: float) ->
     Returns:
         px a second at the 256 scale, >= 0, 0 for a frozen video; NaN where no point is seen on two neighbouring frames.
         Neither direction is better: compare it with the reference's.
+
+    Raises:
+        ValueError: other shapes, a visibility that is not bool, or a frame rate that is not positive.
     """
     where, seen = _arrays.tracks(tracks, visible, "tracks")
     if not fps > 0:

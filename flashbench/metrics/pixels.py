@@ -45,6 +45,9 @@ def ssim(video: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
 
     Returns:
         float64 `[T]` in -1..1, higher is nearer, 1 for equal frames.
+
+    Raises:
+        ValueError: not two uint8 videos of one shape, or frames smaller than the window.
     """
     first, second = video_pair(video, target)
     if min(first.shape[1:3]) <= 2 * SSIM_RADIUS:

@@ -1,25 +1,16 @@
 """Metrics that are not embedded: an extractor and what is made of it, found by name when they are asked for.
 
-A package offers them through the entry point group `flashbench.metrics`: `EXTRACTOR = module:PLUGIN`. Its module is
-imported the first time that a metric is named which nobody knows yet; a module that cannot be imported is kept in
-`BROKEN` with the reason, and stops nothing else.
+A package offers them through the entry point group `flashbench.metrics`: `EXTRACTOR = module:PLUGIN` (see `registry`).
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Generic, TypeVar
 
-if TYPE_CHECKING:
-    from flashbench.metrics.catalogue import Metric
-    from flashbench.metrics.values import Sample, SetMetric
-    from flashbench.runs.extractors import Extractor
-
-GROUP = "flashbench.metrics"
-T = TypeVar("T")
+from flashbench.metrics.catalogue import EXCESS, METRICS, Metric
+from flashbench.metrics.protocol import Extractor
+from flashbench.metrics.values import CASE_METRICS, SET_METRICS, Sample, SetMetric
 
 
 @dataclass(frozen=True)
@@ -47,54 +38,26 @@ class Plugin:
     brings: str = ""
     requires: tuple[str, ...] = ()
 
+    def add(self) -> None:
+        """Enters the plugin into `PLUGINS`, the catalogue and the functions.
+
+        Raises:
+            ValueError: a name is taken, a metric has no function or claims to be embedded; nothing is entered then.
+        """
+        for metric in self.metrics:
+            if dict.__contains__(METRICS, metric.name):
+                raise ValueError(f"metric {metric.name} is there already")
+            name = metric.name.removesuffix(EXCESS)
+            if name not in (self.case if metric.kind == "case" else self.sets):
+                raise ValueError(f"metric {metric.name} has no function")
+            if metric.embedded:
+                raise ValueError(f"metric {metric.name} must say embedded=False")
+        if self.extractor in PLUGINS:
+            raise ValueError(f"extractor {self.extractor} is there already")
+        PLUGINS[self.extractor] = self
+        METRICS.update({metric.name: metric for metric in self.metrics})
+        CASE_METRICS.update(self.case)
+        SET_METRICS.update(self.sets)
+
 
 PLUGINS: dict[str, Plugin] = {}
-BROKEN: dict[str, str] = {}
-
-
-class Registry(dict[str, T], Generic[T]):
-    """A dictionary of embedded entries that takes in those of plugins when a name is unknown."""
-
-    def __missing__(self, name: str) -> T:
-        install()
-        if dict.__contains__(self, name):
-            return self[name]
-        raise KeyError(name)
-
-    def __contains__(self, name: object) -> bool:
-        if not dict.__contains__(self, name):
-            install()
-        return dict.__contains__(self, name)
-
-
-@functools.cache
-def install() -> None:
-    """Takes in every plugin that is installed; once a process."""
-    for entry in entry_points(group=GROUP):
-        try:
-            add(entry.load())
-        except Exception as error:
-            BROKEN[entry.name] = f"{entry.value}: {type(error).__name__}: {error}"
-
-
-def add(plugin: Plugin) -> None:
-    """Takes in one plugin. Raises ValueError where a name is taken, or a metric has no function."""
-    from flashbench.metrics.catalogue import EXCESS, METRICS
-    from flashbench.metrics.values import CASE_METRICS, SET_METRICS
-
-    if not isinstance(plugin, Plugin):
-        raise ValueError(f"it is {type(plugin).__name__}, not a Plugin")
-    for metric in plugin.metrics:
-        if dict.__contains__(METRICS, metric.name):
-            raise ValueError(f"metric {metric.name} is there already")
-        name = metric.name.removesuffix(EXCESS)
-        if name not in (plugin.case if metric.kind == "case" else plugin.sets):
-            raise ValueError(f"metric {metric.name} has no function")
-        if metric.embedded:
-            raise ValueError(f"metric {metric.name} must say embedded=False")
-    if plugin.extractor in PLUGINS:
-        raise ValueError(f"extractor {plugin.extractor} is there already")
-    PLUGINS[plugin.extractor] = plugin
-    METRICS.update({metric.name: metric for metric in plugin.metrics})
-    CASE_METRICS.update(plugin.case)
-    SET_METRICS.update(plugin.sets)

@@ -53,25 +53,6 @@ def box_iou(boxes: npt.ArrayLike, target_boxes: npt.ArrayLike) -> Floats:
     return _ratio(intersection, union)
 
 
-def boxes_of_masks(masks: npt.ArrayLike) -> Floats:
-    """Tight boxes `[..., 4]` px of bool masks `[..., H, W]`.
-
-    Pixel centres are at integers: the box of columns a..b and rows c..d is (a - 0.5, c - 0.5, b + 0.5, d + 0.5). An
-    empty mask has the box NaN.
-    """
-    seen = _masks(masks, "masks")
-    height, width = seen.shape[-2:]
-    columns: Bools = np.asarray(seen.any(axis=-2))  # [..., W]
-    rows: Bools = np.asarray(seen.any(axis=-1))  # [..., H]
-    sides = (
-        columns.argmax(axis=-1) - 0.5,
-        rows.argmax(axis=-1) - 0.5,
-        width - 0.5 - columns[..., ::-1].argmax(axis=-1),
-        height - 0.5 - rows[..., ::-1].argmax(axis=-1),
-    )
-    return np.where(columns.any(axis=-1, keepdims=True), np.stack(sides, axis=-1), np.nan)
-
-
 def _ratio(intersection: npt.ArrayLike, union: npt.ArrayLike) -> Floats:
     """Intersection over union, 1 where the union is empty."""
     part, whole = np.asarray(intersection, np.float64), np.asarray(union, np.float64)

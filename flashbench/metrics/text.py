@@ -44,7 +44,10 @@ def retrieval_accuracy(video_features: npt.ArrayLike, text_features: npt.ArrayLi
         k: 1 .. N.
 
     Returns:
-        0..1; chance is k / N.
+        0..1, higher is better; chance is k / N.
+
+    Raises:
+        ValueError: not `[N, D]` twice, NaN or infinity, or k out of its range.
     """
     videos, texts = feature_pair(video_features, text_features)
     if len(videos) != len(texts):

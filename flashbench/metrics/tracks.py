@@ -148,6 +148,12 @@ def frame_errors(
         target: asked points or centres `[N, T, 2]`, in the same unit.
         target_visible: bool `[N, T]`.
         cap: largest error, in the same unit: the diagonal of the frame (`DIAGONAL_256` at the 256 scale).
+
+    Returns:
+        float64 `[N, T]` in 0..cap, NaN where a frame does not count.
+
+    Raises:
+        ValueError: shapes that differ, a target that is not finite where it is visible, or a cap that is not positive.
     """
     where, seen, goal, goal_seen = track_pair(tracks, visible, target, target_visible)
     if not cap > 0:
@@ -184,6 +190,12 @@ def to_256(points: npt.ArrayLike, size: tuple[int, int]) -> Floats:
     Args:
         points: `[..., 2]` px, (x, y).
         size: (H, W) of the frame in px.
+
+    Returns:
+        float64 `[..., 2]` px at the 256 scale: -0.5 .. 255.5 for what lies in the frame.
+
+    Raises:
+        ValueError: a last axis other than 2, or a size that is not positive.
     """
     where = np.asarray(points, np.float64)
     height, width = size

@@ -19,6 +19,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan as NAN
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,8 @@ from flashbench.cases.schema import Case
 from flashbench.metrics import consistency, frechet, mmd, pace, regions, text, tracks
 from flashbench.metrics._arrays import Bools, Floats, feature_pair
 from flashbench.metrics.catalogue import EXCESS, Metric
-from flashbench.metrics.plugin import Registry
+from flashbench.metrics.registry import Registry
 
-NAN = float("nan")
 Arrays = Mapping[str, npt.NDArray[Any]]
 FeatureList = Sequence[npt.NDArray[Any]]
 

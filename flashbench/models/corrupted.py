@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from flashbench.cases.scenes import sprites
 from flashbench.cases.scenes.world import render
 from flashbench.cases.schema import Case, Suite
-from flashbench.errors import InputError
+from flashbench.errors import InputError, meant
 from flashbench.models.corruptions import CORRUPTIONS, STRENGTHS
 from flashbench.models.protocol import ModelFactory, VideoModel
 from flashbench.models.staging import STAGINGS
@@ -108,9 +107,8 @@ def corrupted(suite: Suite, name: str) -> Corrupted:
     corruption, _, strength = name.partition(SEPARATOR)
     known = [*CORRUPTIONS, *STAGINGS]
     if corruption not in known:
-        close = difflib.get_close_matches(corruption, known, 1, 0.5)
-        meant = f"did you mean {close[0]!r}? " if close else ""
-        raise InputError(f"corruption {corruption!r}", "is unknown", f"{meant}known: {', '.join(known)}")
+        mend = f"{meant(corruption, known)}known: {', '.join(known)}"
+        raise InputError(f"corruption {corruption!r}", "is unknown", mend)
     if strength not in {str(s) for s in STRENGTHS}:
         raise InputError(f"corruption {name!r}", f"strength is {strength!r}", "write NAME@1 to NAME@5")
     return Corrupted(suite, corruption, int(strength))

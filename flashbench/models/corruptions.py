@@ -36,11 +36,13 @@ def _like(video: Video, frames: npt.NDArray[np.floating]) -> Video:
 
 
 def blur(video: Video, level: float, rng: np.random.Generator) -> Video:
+    """Every frame blurred with a Gaussian of sigma `level`, px at the 256 scale (of the height)."""
     sigma = level * video.shape[1] / 256
     return _like(video, np.stack([cv2.GaussianBlur(f, (0, 0), sigma) for f in video]).astype(np.float64))
 
 
 def noise(video: Video, level: float, rng: np.random.Generator) -> Video:
+    """Independent normal noise on every value, its standard deviation `level` of 255."""
     return _like(video, video + rng.normal(0, level, video.shape))
 
 
@@ -53,6 +55,7 @@ def h264(video: Video, level: float, rng: np.random.Generator) -> Video:
 
 
 def flicker(video: Video, level: float, rng: np.random.Generator) -> Video:
+    """Each frame times 1 + `level` or 1 - `level`, by lot."""
     gain = 1 + level * rng.choice([-1.0, 1.0], len(video))
     return _like(video, video * gain[:, None, None, None])
 
@@ -100,6 +103,7 @@ def _at(video: Video, times: npt.NDArray[np.float64]) -> Video:
 
 
 def slow_motion(video: Video, level: float, rng: np.random.Generator) -> Video:
+    """Played slower by the factor `level`, at least 1: the video ends before its path does."""
     return _at(video, np.arange(len(video), dtype=np.float64) / level)
 
 
@@ -109,6 +113,8 @@ def time_shift(video: Video, level: float, rng: np.random.Generator) -> Video:
 
 
 def camera_shake(video: Video, level: float, rng: np.random.Generator) -> Video:
+    """Every frame moved on its own, by normal shifts with standard deviation `level`, px at the 256 scale (of the
+    height), in x and in y; what comes in from outside is mirrored."""
     amount = level * video.shape[1] / 256
     shift = rng.normal(0, amount, (len(video), 2))
     size = video.shape[2], video.shape[1]

@@ -6,13 +6,12 @@ takes the suite and returns a `VideoModel`. It is imported only when the model i
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from flashbench.cases.schema import Suite
-from flashbench.errors import InputError
+from flashbench.errors import InputError, meant
 from flashbench.models import corrupted
 from flashbench.models.controls import Cutout, Reference, Shuffled, Static
 from flashbench.models.folder import PREFIX, FolderModel
@@ -91,6 +90,4 @@ def _load(point: EntryPoint) -> Callable[[Suite], object]:
 
 def _mend(name: str) -> str:
     names = model_names()
-    close = difflib.get_close_matches(name, names, 1, 0.5)
-    meant = f"did you mean {close[0]!r}? " if close else ""
-    return f"{meant}known: {', '.join(names)}, {PREFIX}FOLDER"
+    return f"{meant(name, names)}known: {', '.join(names)}, {PREFIX}FOLDER"

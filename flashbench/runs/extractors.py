@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,36 +17,17 @@ import numpy.typing as npt
 from flashbench.cases.schema import Case
 from flashbench.errors import InputError
 from flashbench.metrics.plugin import PLUGINS
+from flashbench.metrics.protocol import Arrays, Extractor, Video
 
 if TYPE_CHECKING:
     import torch
 
     from flashbench.tracking.protocol import ObjectTracks
 
-Video = npt.NDArray[np.uint8]
-Arrays = dict[str, npt.NDArray[Any]]
 T = TypeVar("T")
 
 WINDOW, WINDOWS = 16, 3
 SAMPLED_FRAMES = 24
-
-
-class Extractor(Protocol):
-    """Measures videos.
-
-    Attributes:
-        name: of its folder, and what the catalogue's `needs` refer to.
-        fingerprint: hash of weights + version of preprocessing and protocol: whatever changes a measurement changes it.
-    """
-
-    name: str
-
-    @property
-    def fingerprint(self) -> str: ...
-
-    def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
-        """Measures a video `[T, H, W, 3]`, given the complete case and its reference video (also `[T, H, W, 3]`)."""
-        ...
 
 
 class Lazy(Generic[T]):
@@ -79,6 +60,15 @@ def window_starts(frames: int) -> tuple[list[int], int]:
     """First frames of the 16-frame windows, and their stride: beginning, middle and end of frames 1 .. T-1.
 
     The stride is the largest at which three windows do not overlap, at least 1: 2 for T = 121 (starts 1, 45, 90).
+
+    Args:
+        frames: T, frame 0 included.
+
+    Returns:
+        Three rising frame numbers, and the stride in frames.
+
+    Raises:
+        InputError: T is below 17.
     """
     stride = max(1, (frames - 1) // (WINDOW * WINDOWS))
     last = frames - 1 - (WINDOW - 1) * stride
@@ -166,25 +156,17 @@ class Lite0Extractor:
         self.fingerprint = f"{shared.lite0_fingerprint}+{shared.tracker.fingerprint}+frames24-1"
 
     def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
+        from flashbench.backbones.lite0 import pooled_over
+
         index, maps = sampled_frames(len(video)), self.shared.maps(video)
         masks = self.shared.tracks(video, case).masks[:, index]  # [N, 1 + F, H, W]
         rest = np.logical_not(masks.any(axis=0))
         return {
             "index": index,
             "frames": maps.mean((2, 3)).numpy(),
-            "subject": np.stack([_pool(maps, m) for m in masks]),
-            "background": _pool(maps, rest),
+            "subject": np.stack([pooled_over(maps, _tensor(m)).numpy() for m in masks]),
+            "background": pooled_over(maps, _tensor(rest)).numpy(),
         }
-
-
-def _pool(maps: torch.Tensor, masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Maps `[F, C, h, w]` averaged with masks `[F, H, W]` brought to h x w by area; zero where a mask is empty."""
-    import torch
-    import torch.nn.functional as F
-
-    weights = F.interpolate(_tensor(masks)[:, None].float(), maps.shape[2:], mode="area")[:, 0]
-    pooled = torch.einsum("fchw,fhw->fc", maps, weights) / weights.sum((1, 2)).clamp(min=1e-9)[:, None]
-    return np.asarray(pooled.numpy(), np.float32)
 
 
 class PixelsExtractor:
@@ -262,6 +244,12 @@ def extractors(names: Iterable[str], weights: Mapping[str, str] | None = None) -
     Args:
         names: of the catalogue's `needs`.
         weights: extractor of a plugin -> path or hub id of its weights.
+
+    Returns:
+        Extractors by name; names that nobody knows are left out (`catalogue.choose` refuses their metrics).
+
+    Raises:
+        InputError: weights for an extractor that takes none or is not among the names.
     """
     wanted = set(names)
     shared = Lazy(Shared)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import time
 import traceback
 from collections.abc import Callable
 
 from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
-from flashbench.files.atomic import read_json, sha256_arrays, write_json
+from flashbench.files.atomic import disk_full, read_json, sha256_arrays, write_json
 from flashbench.files.video import write_video
 from flashbench.models.protocol import VideoModel, checked_video
 from flashbench.runs.layout import RunFolder, case_seed
 from flashbench.runs.shard import WHOLE, Shard
 
 Tick = Callable[[str, int, int], None]
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def silent(task: str, done: int, total: int) -> None:
@@ -43,7 +41,7 @@ def generate(
         except InputError:
             raise
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in FULL:
+            if disk_full(error):
                 raise
             failed.append(case_id)
             why, where = f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))

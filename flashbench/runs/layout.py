@@ -139,7 +139,11 @@ def generated_in(root: Path) -> Any:
 
 
 def read_run(root: Path) -> RunInfo:
-    """What the run in a folder is."""
+    """What the run in a folder is: its `run.json`.
+
+    Raises:
+        InputError: no run folder, another version, a missing field, or a file that was damaged or edited.
+    """
     path = RunFolder(root).description
     if not path.is_file():
         raise InputError(root, "is not a run folder (no run.json)", "make one with `flashbench generate`")

@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.cases.content import case_sha256
 from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_json, read_npz, sha256_arrays, sha256_json, write_npz
 from flashbench.files.video import read_video
 from flashbench.metrics.catalogue import Metric
 from flashbench.metrics.plugin import PLUGINS
+from flashbench.metrics.protocol import Arrays, Extractor
 from flashbench.metrics.values import Sample, case_values
-from flashbench.runs.extractors import Arrays, Extractor
 from flashbench.runs.layout import RunFolder
 from flashbench.runs.results import CaseScore
 
@@ -56,7 +55,7 @@ class Measurer:
 
     def __init__(self, case: Case, reference: Video) -> None:
         self.case, self.reference = case, reference
-        self.case_sha256 = case_sha256(case, reference)
+        self.case_sha256 = case.sha256(reference)
 
     def measure(
         self, video: Video, extractors: Iterable[Extractor], folder: Path, known: Path | None = None
@@ -116,7 +115,14 @@ def _features(measured: Mapping[str, Mapping[str, npt.NDArray[Any]]], extractor:
 
 
 def read_answer(run: RunFolder, case: Case) -> tuple[Video, float]:
-    """A case's video and the seconds it took, after checking that they are what was generated."""
+    """A case's video and the seconds it took, after checking that they are what was generated.
+
+    Returns:
+        uint8 `[T, H, W, 3]` RGB; seconds, at least 0.
+
+    Raises:
+        InputError: the video or its timing is missing or damaged, or the frames are not those that were timed.
+    """
     path, timing = run.video(case.id), run.timing(case.id)
     facts, mend = read_json(timing), "delete it and run `flashbench generate` again"
     seconds = facts.get("seconds") if isinstance(facts, dict) else None

@@ -8,6 +8,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan as NAN
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from flashbench.metrics.catalogue import Metric
 from flashbench.metrics.values import SET_METRICS
 
 Features = Mapping[str, npt.NDArray[Any]]
-NAN = float("nan")
 RESAMPLES = 2000
 LEAST_FOR_INTERVAL = 8
 

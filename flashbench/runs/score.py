@@ -12,8 +12,9 @@ from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_json, sha256_json
 from flashbench.metrics.catalogue import Metric
+from flashbench.metrics.protocol import Extractor
 from flashbench.runs import provenance
-from flashbench.runs.extractors import Extractor, check_length, extractors
+from flashbench.runs.extractors import check_length, extractors
 from flashbench.runs.generate import Tick, silent
 from flashbench.runs.layout import RunFolder, RunInfo, generated_in
 from flashbench.runs.measure import Plan, missing, score_case

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan as NAN
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,6 @@ from flashbench.errors import InputError
 from flashbench.files.atomic import read_json
 from flashbench.runs.results import CASE_COLUMNS, Row
 from flashbench.runs.score import RESULTS_VERSION
-
-NAN = float("nan")
 
 
 @dataclass(frozen=True)

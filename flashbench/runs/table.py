@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -12,9 +11,6 @@ from rich.text import Text
 
 from flashbench.metrics.catalogue import METRICS, Metric
 from flashbench.runs.results import Row
-
-if TYPE_CHECKING:
-    from flashbench.comparison import Comparison
 
 ARROWS = {"higher": "↑", "lower": "↓", "none": " "}
 
@@ -63,37 +59,6 @@ def notes(rows: Sequence[Row]) -> list[str]:
     if failed := max((row.n_failed for row in whole), default=0):
         lines.append(f"{failed} cases have no answer and count as worst.")
     return lines
-
-
-def comparison_table(found: Sequence[Comparison], a: str, b: str) -> RenderableType:
-    """Metrics down: both values, their difference with its interval, what it says, and what would settle it."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("metric", no_wrap=True)
-    for name in (a, b, "difference", "95 %", "p"):
-        table.add_column(name, justify="right", no_wrap=name not in (a, b))
-    table.add_column("better", overflow="fold")
-    for c in found:
-        d, metric = c.difference, METRICS[c.metric]
-        span = f"{short(d.lo)}..{short(d.hi)}" if d.lo == d.lo else ""
-        p = "" if d.p != d.p else "<0.001" if d.p < 0.001 else f"{d.p:.3f}"
-        arrow = f"{c.metric} {ARROWS[metric.direction]}"
-        table.add_row(arrow, short(c.a), short(c.b), short(d.value), span, p, _verdict(c, a, b))
-    cases = max((c.difference.n for c in found), default=0)
-    note = (
-        f"{cases} cases that both have; difference: {a} minus {b}, paired by case; p is not corrected for many metrics."
-    )
-    return Group(table, note)
-
-
-def _verdict(c: Comparison, a: str, b: str) -> str:
-    d, direction = c.difference, METRICS[c.metric].direction
-    if d.why:
-        return d.why
-    if not d.decided:
-        return f"undecided; about {d.n_needed:.0f} cases would settle it" if d.n_needed == d.n_needed else "undecided"
-    if direction == "none":
-        return "they differ"
-    return a if (d.value > 0) == (direction == "higher") else b
 
 
 def metrics_table(metrics: Sequence[Metric]) -> RenderableType:

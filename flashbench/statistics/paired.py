@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from math import nan as NAN
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,6 @@ Floats = npt.NDArray[np.float64]
 LEAST = 8  # cases below which there is no interval
 RESAMPLES = 5000
 Z_95, Z_POWER_80 = 1.959964, 0.841621
-NAN = float("nan")
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import nan as NAN
 
 import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
 from flashbench.metrics.frechet import nuclear_norm
-from flashbench.statistics.paired import LEAST, NAN, Z_95, Z_POWER_80, Difference
+from flashbench.statistics.paired import LEAST, Z_95, Z_POWER_80, Difference
 
 Floats = npt.NDArray[np.float64]
 

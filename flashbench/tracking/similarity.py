@@ -29,10 +29,6 @@ class Pose(NamedTuple):
         """Carries points `[C, K, 2]` of frame-0 coordinates into the frame, `[C, K, 2]` px."""
         return np.asarray(points @ self.matrix.transpose(0, 2, 1) + self.position[:, None])
 
-    def bring_back(self, points: F64) -> F64:
-        """The inverse of `carry`."""
-        return np.asarray((points - self.position[:, None]) @ inverse(self.matrix).transpose(0, 2, 1))
-
     def where(self, chosen: Bools, other: Pose) -> Pose:
         """These poses where `chosen` `[C]`, else those of `other`."""
         matrix = np.where(chosen[:, None, None], self.matrix, other.matrix)

@@ -25,7 +25,7 @@ from safetensors.numpy import load_file
 
 from flashbench.backbones import assets
 from flashbench.backbones.assets import ASSETS, Asset, IndexUnreachable, Member, fetch, status
-from flashbench.backbones.protocol import read_weights
+from flashbench.backbones.parts import read_weights
 from flashbench.errors import InputError
 
 TREE: dict[str, Any] = {
@@ -248,7 +248,7 @@ def test_an_archive_that_the_index_changed_is_refused(index: Index, toy: tuple[A
     with pytest.raises(InputError, match="is pinned") as caught:
         fetch("toy", cache_dir=cache, say=lambda line: None)
     assert toy[0].archive in str(caught.value) and not isinstance(caught.value, IndexUnreachable)
-    assert sorted(p.suffix for p in cache.iterdir()) == [".lock"]
+    assert sorted(p.name for p in cache.iterdir()) == [".lock", ".lock-toy"]
 
 
 def test_two_processes_fetch_once(index: Index, toy: tuple[Asset, Path], tmp_path: Path, cache: Path) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flashbench.cases.folder import content_sha256, read_suite, save_suite, verify
+from flashbench.cases.folder import read_suite, save_suite, verify
 from flashbench.cases.scenes import sprites_suite
 from flashbench.cases.schema import Case, ObjectTrack, Suite
 from flashbench.cases.suites import open_suite
@@ -67,7 +67,7 @@ def test_round_trip(suite: Suite, saved: Path) -> None:
         assert same_case(again.load_case(case_id), suite.load_case(case_id))
         assert np.array_equal(again.load_reference(case_id), suite.load_reference(case_id))
     assert again.root == saved
-    assert again.content_sha256 == verify(saved) == content_sha256(suite)
+    assert again.content_sha256 == verify(saved) == suite.content_sha256
     assert again.case_hashes == suite.case_hashes
 
 
@@ -136,7 +136,7 @@ def test_hugging_face_reads_it(saved: Path) -> None:
 
 
 def test_the_hash_is_over_content_not_containers(folder: Path, suite: Suite) -> None:
-    before = content_sha256(suite)
+    before = suite.content_sha256
     case_id = suite.case_ids[0]
     reference = suite.load_reference(case_id)
     with av.open(str(folder / "videos" / f"{case_id}.mkv"), "w") as container:
@@ -153,7 +153,7 @@ def test_the_hash_is_over_content_not_containers(folder: Path, suite: Suite) -> 
 
 def test_building_again_replaces_a_suite(folder: Path) -> None:
     other = sprites_suite(3, SIZE, FRAMES, seed=1)
-    assert save_suite(other, folder).content_sha256 == content_sha256(other) == verify(folder)
+    assert save_suite(other, folder).content_sha256 == other.content_sha256 == verify(folder)
     assert [p.name for p in folder.parent.iterdir()] == ["toy"]
     assert sorted(p.name for p in folder.iterdir()) == [
         "first_frames", "metadata.jsonl", "suite.json", "tracks", "videos",
@@ -162,7 +162,7 @@ def test_building_again_replaces_a_suite(folder: Path) -> None:
 
 def test_a_folder_may_be_written_over_itself(folder: Path, suite: Suite) -> None:
     save_suite(read_suite(folder), folder, workers=2)
-    assert verify(folder) == content_sha256(suite)
+    assert verify(folder) == suite.content_sha256
 
 
 def test_an_empty_folder_is_taken_and_another_is_not(suite: Suite, tmp_path: Path) -> None:
@@ -201,9 +201,9 @@ def test_kill_in_the_middle_leaves_nothing_half_written(folder: Path, suite: Sui
         assert [process.stdout.readline() for _ in range(3)][-1] == "3 60\n"
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert verify(folder) == content_sha256(suite)
+    assert verify(folder) == suite.content_sha256
     assert sorted(p.name for p in folder.parent.iterdir() if not p.name.startswith(".")) == ["toy"]
-    assert save_suite(suite, folder.with_name("new"), workers).content_sha256 == content_sha256(suite)
+    assert save_suite(suite, folder.with_name("new"), workers).content_sha256 == suite.content_sha256
     save_suite(suite, folder, workers)
     assert sorted(p.name for p in folder.parent.iterdir()) == ["new", "toy"]
 
@@ -213,7 +213,7 @@ def test_kill_between_the_two_renames_loses_nothing(folder: Path, suite: Suite) 
     broken = dataclasses.replace(suite, load_reference=lambda case_id: np.zeros((1, 2, 2, 3), np.uint8))
     with pytest.raises(InputError, match="reference is uint8"):
         save_suite(broken, folder)
-    assert verify(folder) == content_sha256(suite)
+    assert verify(folder) == suite.content_sha256
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -224,7 +224,7 @@ def test_a_case_that_fails_leaves_the_old_suite(folder: Path, suite: Suite, work
 
     with pytest.raises(InputError, match="case '4-0000': is .*25.0.*give all cases of a suite one form"):
         save_suite(dataclasses.replace(suite, load_case=load), folder, workers)
-    assert verify(folder) == content_sha256(suite)
+    assert verify(folder) == suite.content_sha256
     assert [p.name for p in folder.parent.iterdir()] == ["toy"]
 
 
@@ -236,7 +236,7 @@ def test_a_full_disk_keeps_the_old_suite(folder: Path, suite: Suite, monkeypatch
     with pytest.raises(InputError, match="the disk is full; free space"):
         save_suite(suite, folder)
     monkeypatch.undo()
-    assert verify(folder) == content_sha256(suite)
+    assert verify(folder) == suite.content_sha256
     assert [p.name for p in folder.parent.iterdir()] == ["toy"]
 
 
@@ -416,7 +416,7 @@ def test_damage_that_is_found_on_loading(folder: Path, damage: Callable[[Path], 
 
 def test_a_suite_without_hashes_is_read(folder: Path, suite: Suite) -> None:
     edit_row(folder, keep_hashes=False)
-    assert read_suite(folder).content_sha256 == content_sha256(suite)
+    assert read_suite(folder).content_sha256 == suite.content_sha256
 
 
 def test_boxes_only(folder: Path, suite: Suite) -> None:
@@ -453,7 +453,7 @@ def test_frame_0_masks_and_few_fields_round_trip(tmp_path: Path) -> None:
     suite = Suite("toy", 3, (20, 28), 4, 12.5, "boxes", ("x",), "", lambda i: case, lambda i: frames)
     again = save_suite(suite, tmp_path / "toy")
     assert same_case(again.load_case("x"), case)
-    assert verify(tmp_path / "toy") == content_sha256(suite)
+    assert verify(tmp_path / "toy") == suite.content_sha256
 
 
 def test_open_suite_by_name() -> None:
@@ -466,10 +466,10 @@ def test_open_suite_by_name() -> None:
 
 
 def test_open_suite_by_folder(saved: Path, suite: Suite) -> None:
-    assert open_suite(saved).content_sha256 == content_sha256(suite)
+    assert open_suite(saved).content_sha256 == suite.content_sha256
     few = open_suite(str(saved), cases=3, size=SIZE)
     assert few.case_ids == suite.case_ids[:3]
-    assert few.content_sha256 == content_sha256(sprites_suite(3, SIZE, FRAMES))
+    assert few.content_sha256 == sprites_suite(3, SIZE, FRAMES).content_sha256
     with pytest.raises(InputError, match="has 6 cases, 7 were asked; choose 1 to 6"):
         open_suite(saved, cases=7)
     with pytest.raises(InputError, match=r"suite\.json: field 'frames' is 9 in this folder, 121 was asked"):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flashbench.cases.content import case_sha256, suite_sha256
+from flashbench.cases.content import suite_sha256
 from flashbench.cases.scenes import DEFAULT_CONDITION, sprites_suite
 from flashbench.cases.schema import STRATA, Suite
 from flashbench.cases.suites import open_suite
@@ -44,7 +44,7 @@ def test_golden_hash_of_the_boxes_suite(recorded: dict[str, Any], suite: Suite) 
 
 def test_golden_hash_of_the_masks_suite(recorded: dict[str, Any], suite: Suite) -> None:
     cases = [dataclasses.replace(suite.load_case(i), condition="masks") for i in suite.case_ids]
-    hashes = [case_sha256(c, suite.load_reference(c.id)) for c in cases]
+    hashes = [c.sha256(suite.load_reference(c.id)) for c in cases]
     assert suite_sha256(hashes) == recorded["content_sha256"]["masks"]
     assert list(open_suite("sprites-v1", cases=2, condition="masks").case_hashes.values()) == hashes[:2]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flashbench.cases.content import case_sha256, reference_sha256, suite_sha256
+from flashbench.cases.content import reference_sha256, suite_sha256
 from flashbench.cases.schema import Case, ObjectTrack, Suite, stratum_of
 from flashbench.errors import InputError
 
@@ -188,7 +188,7 @@ def test_content_hash_is_computed_on_first_use() -> None:
 
     s = suite(load_case=load)
     assert loaded == []
-    expected = suite_sha256([case_sha256(case(id=f"a-{i}"), REFERENCE) for i in range(3)])
+    expected = suite_sha256([case(id=f"a-{i}").sha256(REFERENCE) for i in range(3)])
     assert s.content_sha256 == s.content_sha256 == expected
     assert loaded == list(s.case_ids)
     assert list(s.case_hashes) == list(s.case_ids)
@@ -231,10 +231,10 @@ def test_every_field_is_in_the_hash() -> None:
             ),
         )
     ]
-    hashes = [case_sha256(c, REFERENCE) for c in (base, *others)]
-    hashes.append(case_sha256(base, REFERENCE + np.uint8(1)))
+    hashes = [c.sha256(REFERENCE) for c in (base, *others)]
+    hashes.append(base.sha256(REFERENCE + np.uint8(1)))
     assert len(set(hashes)) == len(hashes) == 21
-    assert case_sha256(base, reference_sha256(REFERENCE)) == hashes[0] == case_sha256(case(), REFERENCE)
+    assert base.sha256(reference_sha256(REFERENCE)) == hashes[0] == case().sha256(REFERENCE)
 
 
 def test_the_order_of_cases_is_in_the_hash() -> None:

@@ -15,10 +15,11 @@ from torch import Tensor
 from flashbench.cases.schema import Case
 from flashbench.errors import InputError
 from flashbench.field import clip, dino, frames, i3d_styleganv, inception, raft, videomae, vjepa2
-from flashbench.metrics import plugin
+from flashbench.metrics import plugin, registry
 from flashbench.metrics.catalogue import METRICS, choose
+from flashbench.metrics.protocol import Extractor
 from flashbench.metrics.values import Sample, case_values
-from flashbench.runs.extractors import Extractor, sampled_frames, window_starts
+from flashbench.runs.extractors import sampled_frames, window_starts
 
 T, H, W = 40, 48, 64
 PLUGINS = [i3d_styleganv.PLUGIN, inception.PLUGIN, clip.VIT_B32, clip.VIT_L14, dino.PLUGIN, videomae.PLUGIN,
@@ -246,8 +247,8 @@ def test_raft(video: np.ndarray, case: Case, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("one", PLUGINS, ids=lambda p: p.extractor)
 def test_each_is_offered_and_says_what_it_needs(one: Any) -> None:
-    plugin.install()
-    assert plugin.PLUGINS[one.extractor] == one and not plugin.BROKEN
+    registry.install()
+    assert plugin.PLUGINS[one.extractor] == one and not registry.BROKEN
     made = one.make(None)
     assert isinstance(made.name, str) and made.name == one.extractor and one.licence and one.brings
     for metric in one.metrics:

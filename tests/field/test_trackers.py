@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from flashbench.cases.schema import Case
 from flashbench.errors import InputError
 from flashbench.field import cotracker3, sam2, tapnext
-from flashbench.metrics import plugin
+from flashbench.metrics import plugin, registry
 from flashbench.metrics.catalogue import METRICS, choose
 from flashbench.metrics.values import Sample, case_values
 from flashbench.runs.extractors import extractors
@@ -173,7 +173,7 @@ def test_a_checkpoint_with_code_in_it_is_refused(tmp_path: Path) -> None:
 
 
 def test_licences_are_said_aloud() -> None:
-    plugin.install()
+    registry.install()
     assert "NC" in plugin.PLUGINS["cotracker3"].licence and plugin.PLUGINS["tapnext"].licence == "Apache-2.0"
     assert plugin.PLUGINS["cotracker3"].requires == ("cotracker",)
 

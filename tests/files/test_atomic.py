@@ -217,6 +217,22 @@ def test_the_lock_is_for_one_block_and_comes_free(tmp_path: Path) -> None:
         pass
 
 
+def test_a_lock_can_be_waited_for(tmp_path: Path) -> None:
+    process = python(HOLD.replace("time.sleep(60)", "time.sleep(0.5)"), tmp_path)
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    with atomic.folder_lock(tmp_path, wait=True):
+        assert process.wait(10) == 0
+
+
+def test_leftovers_of_one_file(tmp_path: Path) -> None:
+    for name in (".a.npz.1-ff.tmp", ".b.npz.1-ff.tmp", "a.npz"):
+        (tmp_path / name).touch()
+    atomic.remove_leftovers(tmp_path, "a.npz")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".b.npz.1-ff.tmp", "a.npz"]
+    atomic.remove_leftovers(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+
+
 def test_hash_of_arrays_is_over_content() -> None:
     a = np.arange(6, dtype=np.float32).reshape(2, 3)
     assert atomic.sha256_arrays(a) == atomic.sha256_arrays(

@@ -19,9 +19,7 @@ shifts = st.floats(0.2, 20)
 @given(times)
 def test_identities(t: torch.Tensor) -> None:
     x_t = flow.noised(X0, EPS, t)
-    v = flow.velocity(x_t, X0, t)
-    s = t.view(-1, 1, 1, 1, 1)
-    torch.testing.assert_close(v, EPS - X0)
+    v, s = EPS - X0, t.view(-1, 1, 1, 1, 1)
     torch.testing.assert_close(x_t - s * v, X0)
     torch.testing.assert_close(x_t + (1 - s) * v, EPS)
 
@@ -46,12 +44,10 @@ def test_shifts_compose(t: torch.Tensor, a: float, b: float) -> None:
     torch.testing.assert_close(flow.shifted(flow.shifted(t, a), b), flow.shifted(t, a * b))
 
 
-def test_few_step_times() -> None:
-    assert flow.few_step_times(4).tolist() == [1, 0.75, 0.5, 0.25]
-    warped = flow.few_step_times(4, shift=5.0)  # the released training code's warp of 1000, 750, 500, 250
+def test_times_of_few_steps() -> None:
+    assert tuple(flow.sampling_times(4, 1.0)[:-1].tolist()) == NANO.few_steps == (1, 0.75, 0.5, 0.25)
+    warped = flow.sampling_times(4, 5.0)[:-1]  # the released training code's warp of 1000, 750, 500, 250
     torch.testing.assert_close(warped, torch.tensor([1, 0.9375, 0.8333, 0.625]), atol=5e-5, rtol=0)
-    assert flow.few_step_times(2).tolist() == [1, 0.5] and flow.few_step_times(1).tolist() == [1]
-    assert tuple(flow.few_step_times(4).tolist()) == NANO.few_steps
 
 
 @pytest.mark.parametrize("steps", [1, 4, 50])

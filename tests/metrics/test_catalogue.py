@@ -58,7 +58,7 @@ def test_every_metric_is_computed_by_something_and_nothing_else_is() -> None:
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda m: m.name)
 def test_facts_are_whole(metric: Metric) -> None:
-    assert metric.unit and metric.formula and metric.blind
+    assert metric.unit and metric.formula and metric.source and metric.blind
     assert metric.low < metric.high
     assert not any(text.endswith((".", " ")) for text in (metric.unit, metric.formula, metric.blind, metric.source))
     if metric.kind == "set":
@@ -86,7 +86,8 @@ def test_choice_keeps_the_catalogue_s_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("fvd", "did you mean fvd_i3d?"), ("EPE_LK", "list metrics"), ("epe_l", "did you mean epe_lk?")]
+    ("name", "said"),
+    [("fvd", "did you mean 'fvd_i3d'?"), ("EPE_LK", "list metrics"), ("epe_l", "did you mean 'epe_lk'?")],
 )
 def test_an_unknown_name_is_helped(name: str, said: str) -> None:
     with pytest.raises(InputError, match=f"--metrics: there is no metric '{name}'") as caught:

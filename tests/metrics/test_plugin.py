@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from flashbench.errors import InputError
-from flashbench.metrics import catalogue, plugin, values
+from flashbench.metrics import catalogue, plugin, registry, values
 from flashbench.metrics.catalogue import METRICS, choose, derived
 from flashbench.metrics.plugin import Plugin
 from flashbench.runs.extractors import extractors
@@ -45,12 +45,12 @@ class Entry:
 def bare() -> None:
     """As if no plugin had been looked for yet."""
     embedded = {m.name for m in METRICS.values() if m.embedded}
-    for registry in (METRICS, values.CASE_METRICS, values.SET_METRICS):
-        for name in [n for n in registry if n not in embedded]:
-            del registry[name]
+    for held in (METRICS, values.CASE_METRICS, values.SET_METRICS):
+        for name in [n for n in held if n not in embedded]:
+            del held[name]
     plugin.PLUGINS.clear()
-    plugin.BROKEN.clear()
-    plugin.install.cache_clear()
+    registry.BROKEN.clear()
+    registry.install.cache_clear()
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def offer(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Entry]]:
     """A list of entry points in place of those that are installed; everything is put back afterwards."""
     entries: list[Entry] = []
     bare()
-    monkeypatch.setattr(plugin, "entry_points", lambda group: entries if group == "flashbench.metrics" else [])
+    monkeypatch.setattr(registry, "entry_points", lambda group: entries if group == "flashbench.metrics" else [])
     yield entries
     bare()
 
@@ -73,7 +73,7 @@ def test_it_is_found_by_its_metrics_name(offer: list[Entry]) -> None:
 def test_no_package_is_imported_for_what_is_embedded(offer: list[Entry]) -> None:
     offer.append(Entry("broken", ImportError("no module")))
     choose(["psnr"])
-    assert METRICS["psnr"] and not plugin.BROKEN
+    assert METRICS["psnr"] and not registry.BROKEN
 
 
 def test_a_broken_package_stops_nothing_and_is_named_where_a_name_is_missing(offer: list[Entry]) -> None:
@@ -96,14 +96,14 @@ def test_what_is_no_plugin(offer: list[Entry], what: Any, says: str) -> None:
     offer.append(Entry("wrong", what))
     with pytest.raises(InputError):
         choose(["brightness"])
-    assert says in plugin.BROKEN["wrong"] and not plugin.PLUGINS
+    assert says in registry.BROKEN["wrong"] and not plugin.PLUGINS
     assert catalogue.METRICS["psnr"].embedded
 
 
 def test_two_of_one_name(offer: list[Entry]) -> None:
     offer += [Entry("a", BRIGHTNESS), Entry("b", BRIGHTNESS)]
     choose(["brightness"])
-    assert set(plugin.PLUGINS) == {"brightness"} and "there already" in plugin.BROKEN["b"]
+    assert set(plugin.PLUGINS) == {"brightness"} and "there already" in registry.BROKEN["b"]
 
 
 def test_weights_for_nobody(offer: list[Entry]) -> None:

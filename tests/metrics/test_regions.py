@@ -10,7 +10,8 @@ import torchvision.ops
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flashbench.metrics.regions import box_iou, boxes_of_masks, mask_iou
+from flashbench.cases.boxes import tight
+from flashbench.metrics.regions import box_iou, mask_iou
 
 Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -110,9 +111,9 @@ def test_box_refusals() -> None:
     )
 )
 def test_boxes_agree_with_their_masks(corners: list[tuple[int, int, int, int]]) -> None:
-    """For rectangles the three functions say the same; both overlaps are symmetric and within 0..1."""
+    """For rectangles boxes and masks say the same; both overlaps are symmetric and within 0..1."""
     made = [rectangle(x0, y0, min(x0 + w, 24), min(y0 + h, 20)) for x0, y0, w, h in corners]
-    boxes = [boxes_of_masks(m) for m in made]
+    boxes = [tight(m) for m in made]
     value = float(mask_iou(made[0], made[1]))
     assert 0 <= value <= 1
     assert value == pytest.approx(float(box_iou(boxes[0], boxes[1])))
@@ -124,14 +125,3 @@ def test_box_iou_ignores_shift_and_scale() -> None:
     corner, size = rng.uniform(0, 50, (2, 8, 2)), rng.uniform(1, 60, (2, 8, 2))
     a, b = np.concatenate([corner, corner + size], axis=-1)
     assert box_iou(a * 3 - 7, b * 3 - 7) == pytest.approx(box_iou(a, b))
-
-
-def test_boxes_of_masks() -> None:
-    """One pixel at column 3, row 5 is the unit square around (3, 5)."""
-    assert boxes_of_masks(rectangle(3, 5, 4, 6)).tolist() == [2.5, 4.5, 3.5, 5.5]
-    assert boxes_of_masks(rectangle(0, 0, 24, 20)).tolist() == [-0.5, -0.5, 23.5, 19.5]
-    two = rectangle(2, 3, 5, 6) | rectangle(10, 12, 11, 15)
-    boxes = boxes_of_masks(np.stack([two, np.zeros_like(two)])[:, None])
-    assert boxes.shape == (2, 1, 4)
-    assert boxes[0, 0].tolist() == [1.5, 2.5, 10.5, 14.5]
-    assert np.isnan(boxes[1]).all()

@@ -15,7 +15,7 @@ import pytest
 
 from flashbench.cases.schema import Case, ObjectTrack, Suite
 from flashbench.metrics.catalogue import METRICS
-from flashbench.runs.extractors import Arrays, Extractor
+from flashbench.metrics.protocol import Arrays, Extractor
 from flashbench.runs.layout import RunFolder, RunInfo, describe, open_run
 
 FRAMES, SIDE, BOX = 24, 32, 8

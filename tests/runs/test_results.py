@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from math import nan as NAN
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from flashbench.metrics.catalogue import METRICS
 from flashbench.runs.results import (
     CASE_COLUMNS,
     COLUMNS,
-    NAN,
     CaseScore,
     Row,
     csv_text,

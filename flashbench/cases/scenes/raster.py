@@ -38,6 +38,7 @@ def unpack(lanes: U64) -> npt.NDArray[np.uint8]:
 
 
 def alpha(lanes: U64) -> U64:
+    """Coverage of packed pixels, uint64 of any shape (see `pack`): the same shape, 0 (empty) to 255 (solid)."""
     return lanes >> np.uint64(48)
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from flashbench.cases.boxes import tight
 from flashbench.cases.scenes import motion, prompts, weather
 from flashbench.cases.scenes.atlas import Background, Sprite, load_atlas
 from flashbench.cases.scenes.raster import (
@@ -265,10 +266,7 @@ def _tight(lanes: npt.NDArray[np.uint64], left: I64, top: I64) -> npt.NDArray[np
     """Boxes `[F, 4]` of the pixels that are at least half covered; where none is, the most covered one."""
     cover = alpha(lanes)
     solid = cover >= np.minimum(np.uint64(128), np.maximum(cover.max(axis=(1, 2), keepdims=True), np.uint64(1)))
-    cols, rows = solid.any(1), solid.any(2)
-    x0, x1 = cols.argmax(1), cols.shape[1] - 1 - cols[:, ::-1].argmax(1)
-    y0, y1 = rows.argmax(1), rows.shape[1] - 1 - rows[:, ::-1].argmax(1)
-    return np.stack([left + x0 - 0.5, top + y0 - 0.5, left + x1 + 0.5, top + y1 + 0.5], axis=1).astype(np.float32)
+    return np.asarray(tight(solid) + np.stack([left, top, left, top], axis=1), np.float32)
 
 
 def _draw_clouds(canvas: npt.NDArray[np.uint64], scene: Scene, size: int, at: I64, front: bool) -> None:

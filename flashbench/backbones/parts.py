@@ -1,11 +1,11 @@
-"""What every backbone has: a name, a fingerprint, and weights that come from one verified safetensors file."""
+"""What the networks share: verified weights, folded norms, fast convolutions, frames brought to a square."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -18,24 +18,15 @@ State = dict[str, torch.Tensor]
 ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
 
-@runtime_checkable
-class Backbone(Protocol):
-    """A frozen network.
-
-    Attributes:
-        name: the name that metrics and results carry, such as `i3d`.
-        fingerprint: sha256 of its published weights + version of its preprocessing: what changes a number changes it.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def fingerprint(self) -> str: ...
-
-
 def read_weights(path: Path) -> tuple[State, Mapping[str, str]]:
-    """Tensors of a safetensors file, and the texts that `assets` keeps in its metadata."""
+    """Tensors of a safetensors file, on the CPU, and the texts that `assets` keeps in its metadata.
+
+    Returns:
+        Tensors by name, in the file's dtypes; texts by name, empty where the file carries none.
+
+    Raises:
+        InputError: the file is missing, or is not safetensors.
+    """
     try:
         with safe_open(path, "pt") as file:
             meta = json.loads((file.metadata() or {}).get("flashbench", "{}"))
@@ -88,6 +79,12 @@ def squash(frames: torch.Tensor, size: int) -> torch.Tensor:
     """Antialiased bilinear resize to a square: uint8 `[F, H, W, 3]` -> float32 `[F, 3, S, S]`, 0 to 255.
 
     The aspect ratio is given up. Half-pixel centres (torch's grid), float throughout, no rounding to levels in between.
+
+    Args:
+        frames: on any device; size: S, the square's side in px.
+
+    Raises:
+        InputError: not uint8 `[F, H, W, 3]`.
     """
     if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
         raise InputError("frames", f"are {frames.dtype} {tuple(frames.shape)}", "give uint8 [F, H, W, 3]")
