@@ -158,7 +158,7 @@ def eval_(
             root, asked, failed = generate_run(model, suite, cases, seed, output, tick, wanted, conformed=conform)
         _show_failures(root, failed)
         rows = score_run(root, wanted, asked, workers, tick, weights=brought)
-    return _show_results(root, rows)
+    return _show_results(root, rows, wanted)
 
 
 @main.command()
@@ -213,7 +213,7 @@ def score(
     if part.count > 1:
         click.echo(f"{run}: shard {part} is measured; when all are, run `flashbench score {run} --shard 0/1`")
         return 0
-    return _show_results(run, rows)
+    return _show_results(run, rows, wanted)
 
 
 def _shard(text: str | None) -> Shard:
@@ -255,13 +255,15 @@ def _show_failures(root: Path, failed: Sequence[str]) -> None:
         click.echo(f"flashbench: case {case_id} failed: see {root / 'failures' / case_id}.json", err=True)
 
 
-def _show_results(root: Path, rows: Sequence[Row]) -> int:
+def _show_results(root: Path, rows: Sequence[Row], wanted: Sequence[Metric]) -> int:
     from flashbench.runs.layout import read_run
-    from flashbench.runs.table import results_table
+    from flashbench.runs.table import left_out, results_table
 
     info = read_run(root)
     click.echo(f"{info.model} on {info.suite} (seed {info.seed}): {root / 'results.csv'}")
     show(results_table(rows))
+    for line in left_out(rows, wanted):
+        show(line)
     if info.model_info.get("conformed"):
         click.echo("Answers were conformed: brought to the asked length, frame rate and size (docs/layouts.md).")
     if info.not_for_leaderboard:

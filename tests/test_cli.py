@@ -210,6 +210,18 @@ def test_out_and_in_again(suite: Path) -> None:
     assert done.exit_code == 0, done.stderr
 
 
+def test_what_a_suite_does_not_hold_is_left_out_by_name(suite: Path) -> None:
+    """Points alone: nobody says how large the objects are."""
+    assert run("export", "movebench", suite, "-o", "theirs").exit_code == 0
+    assert run("import", "movebench", "theirs", "-o", "dots").exit_code == 0
+    done = run("eval", "--model", "static", "--suite", "dots", "--metrics", "psnr,epe_lk,miou_lk,biou_lk")
+    assert done.exit_code == 0, done.stderr
+    named = "miou_lk (wants masks on every frame), biou_lk (wants boxes or masks)"
+    assert f"Left out, since no case of the suite has what they want: {named}." in " ".join(done.stdout.split())
+    table = Path("runs/static/results.csv").read_text()
+    assert "epe_lk" in table and "iou_lk" not in table
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashbench.cases.case_files import boxes_of
-from flashbench.cases.schema import Case, Condition, ObjectTrack, Suite, touches
+from flashbench.cases.schema import Case, Condition, ObjectTrack, Suite, around, touches
 from flashbench.errors import InputError
 from flashbench.files.fit import Fit
 
@@ -139,7 +139,7 @@ def _track(o: ClipObject, fit: Fit, frames: int, where: object) -> ObjectTrack |
         present = np.asarray(np.isfinite(boxes).all(axis=1))
         boxes = _held(boxes, present)
     elif points is not None and seen is not None:
-        present, boxes = seen.any(axis=0), _round(points)
+        present, boxes = seen.any(axis=0), around(points)
     else:
         raise InputError(where, f"object {o.name!r} has neither masks, boxes nor points", "mend the file")
     visible = present & touches(boxes, fit.size[1], fit.size[0])
@@ -154,10 +154,3 @@ def _held(boxes: Floats, present: Bools) -> Floats:
         return np.tile(np.array([0, 0, 1, 1], np.float32), (len(boxes), 1))
     last = np.maximum.accumulate(np.where(present, np.arange(len(boxes)), -1))
     return np.asarray(boxes[np.where(last < 0, np.argmax(present), last)], np.float32)
-
-
-def _round(points: Floats, least: float = 2.0) -> Floats:
-    """Boxes `[T, 4]` around points `[P, T, 2]`, at least `least` px wide and high."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    middle, half = (low + high) / 2, np.maximum((high - low) / 2, least / 2)
-    return np.asarray(np.concatenate([middle - half, middle + half], axis=1), np.float32)

@@ -65,6 +65,13 @@ def notes(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+def left_out(rows: Sequence[Row], wanted: Sequence[Metric]) -> list[str]:
+    """A line that names the wanted metrics without a value, and what no case of the suite holds for them; or none."""
+    there = {row.metric for row in rows}
+    absent = [f"{m.name} (wants {m.wants})" if m.wants else m.name for m in wanted if m.name not in there]
+    return [f"Left out, since no case of the suite has what they want: {', '.join(absent)}."] if absent else []
+
+
 def comparison_table(found: Sequence[Comparison], a: str, b: str) -> RenderableType:
     """Metrics down: both values, their difference with its interval, what it says, and what would settle it."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
