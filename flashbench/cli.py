@@ -464,12 +464,15 @@ def _size(text: str | None) -> tuple[int, int] | None:
 def export(layout: str, suite: str, output: Path) -> None:
     """Write SUITE (a name or folder) in somebody else's LAYOUT, so that their models can be run on our cases."""
     from flashbench.cases.suites import open_suite
+    from flashbench.files.atomic import building
     from flashbench.layouts.registry import layout as find
 
     held = find(layout)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(output, "is there already and not empty", "choose another one with -o")
-    held.write(open_suite(suite), output)
+    opened = open_suite(suite)
+    with building(output) as place:
+        held.write(opened, place)
     click.echo(output)
 
 

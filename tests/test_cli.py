@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -210,11 +211,31 @@ def test_out_and_in_again(suite: Path) -> None:
     assert done.exit_code == 0, done.stderr
 
 
+def test_an_export_is_there_whole_or_not_at_all(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flashbench.errors import InputError
+    from flashbench.layouts import points, tora
+
+    calls = iter(range(9))
+
+    def fails_on_the_third(case: Any) -> Any:
+        if next(calls) == 2:
+            raise InputError("case '3-0000'", "is odd", "mend it")
+        return points.paths_of(case)
+
+    monkeypatch.setattr(tora, "paths_of", fails_on_the_third)
+    assert "case '3-0000': is odd" in complaint(run("export", "tora", suite, "-o", "theirs"))
+    assert list(Path().iterdir()) == []
+    calls = iter(range(3, 9))
+    Path("theirs").mkdir()
+    assert run("export", "tora", suite, "-o", "theirs").exit_code == 0
+    assert [p.name for p in Path().iterdir()] == ["theirs"] and Path("theirs/prompts.txt").is_file()
+
+
 def test_what_a_suite_does_not_hold_is_left_out_by_name(suite: Path) -> None:
     """Points alone: nobody says how large the objects are."""
     assert run("export", "movebench", suite, "-o", "theirs").exit_code == 0
     assert run("import", "movebench", "theirs", "-o", "dots").exit_code == 0
-    done = run("eval", "--model", "static", "--suite", "dots", "--metrics", "psnr,epe_lk,miou_lk,biou_lk")
+    done = run("eval", "--model", "static", "--suite", "dots", "--cases", 2, "--metrics", "epe_lk,miou_lk,biou_lk")
     assert done.exit_code == 0, done.stderr
     named = "miou_lk (wants masks on every frame), biou_lk (wants boxes or masks)"
     assert f"Left out, since no case of the suite has what they want: {named}." in " ".join(done.stdout.split())

@@ -235,7 +235,7 @@ def _as(array: Any, dtype: Any, name: str) -> npt.NDArray[Any]:
     number = array.dtype.kind in "fiu" if dtype == np.float32 else array.dtype.kind == "b"
     if not number:
         raise InputError(f"array {name!r}", f"is {array.dtype}", f"give {np.dtype(dtype)}")
-    return array.astype(dtype)
+    return np.asarray(array, dtype)
 
 
 def _unpack_masks(arrays: Arrays, i: int, form: Form) -> npt.NDArray[np.bool_] | None:

@@ -160,10 +160,10 @@ def mp4_bytes(frames: npt.NDArray[np.uint8], fps: float, options: dict[str, str]
     """Frames uint8 `[T, H, W, 3]` RGB as H.264 (4:2:0, BT.601) in MP4; `options` are x264's, such as `{"crf": "12"}`.
 
     Raises:
-        ValueError: an odd width or height, which 4:2:0 cannot hold.
+        InputError: an odd width or height, which 4:2:0 cannot hold.
     """
     if frames.shape[1] % 2 or frames.shape[2] % 2:
-        raise ValueError(f"frames are {frames.shape[2]}x{frames.shape[1]} px, and H.264 wants even sides")
+        raise InputError("mp4", f"frames are {_px(frames.shape[1:3])}, H.264 wants even sides", "give an even --size")
     file = io.BytesIO()
     with av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
