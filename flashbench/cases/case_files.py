@@ -250,7 +250,7 @@ def _unpack_masks(arrays: Arrays, i: int, form: Form) -> npt.NDArray[np.bool_] |
     if packed.dtype != np.uint8 or packed.shape != (shape[0], -(-pixels // 8)):
         what = f"is {packed.dtype} {packed.shape}"
         raise InputError(at, what, f"give uint8 {(shape[0], -(-pixels // 8))}: the bits of {shape}, frame by frame")
-    return np.unpackbits(packed, axis=1, count=pixels).reshape(shape).astype(np.bool_)
+    return np.unpackbits(packed, axis=1, count=pixels).reshape(shape).view(np.bool_)
 
 
 def boxes_of(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

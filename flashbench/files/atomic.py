@@ -178,15 +178,19 @@ def read_json(path: StrPath) -> Any:
         raise InputError(path, f"is not JSON: {error}", "restore the file, or make it again") from error
 
 
-def read_npz(path: StrPath) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of an npz; pickles are refused. Raises InputError where it is missing or damaged."""
+def read_npz(path: StrPath, only: str | None = None) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an npz, or the one called `only`; pickles are refused.
+
+    Raises:
+        InputError: it is missing or damaged, or lacks the one.
+    """
     if not Path(path).is_file():
         raise InputError(path, "is missing", "give the path of an existing npz file")
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it is not a zip of arrays")
-            return {name: archive[name] for name in archive.files}
+            return {name: archive[name] for name in (archive.files if only is None else [only])}
     except (ValueError, EOFError, KeyError, OSError, MemoryError, zipfile.BadZipFile, zlib.error, SyntaxError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(path, f"is a damaged npz: {reason}", "restore the file, or make it again") from error
