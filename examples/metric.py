@@ -33,9 +33,5 @@ DRIFT = Metric(
     worst=255,
     embedded=False,
 )
-PLUGIN = Plugin(
-    "colour",
-    lambda weights: Extractor(),
-    (DRIFT,),
-    {"colour_drift": lambda s: float(s.measured["colour"]["drift"].mean())},
-)
+VALUES = {"colour_drift": lambda s: float(s.measured["colour"]["drift"].mean())}
+PLUGIN = Plugin("colour", lambda weights: Extractor(), (DRIFT,), VALUES)

@@ -6,7 +6,7 @@ case's meta say how many they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,23 +16,24 @@ import numpy.typing as npt
 
 from flashbench.cases.case_files import boxes_of
 from flashbench.cases.folder import SUITE_JSON, read_suite, save_suite
-from flashbench.cases.schema import Case, Condition, ObjectTrack, Pictures, Suite
+from flashbench.cases.schema import Case, Condition, ObjectTrack, Pictures, Suite, around, touches
 from flashbench.cases.segment import mask_in
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_json
 from flashbench.files.fit import Fit
 from flashbench.files.video import probe, read_png, read_video, write_png
-from flashbench.tracking.protocol import ObjectTracker
+from flashbench.tracking.protocol import ObjectTracker, ObjectTracks
 
 Video = npt.NDArray[np.uint8]
 LOW = 0.9  # share of frames on which an object must be found, below which it is said aloud
 
 
 class Marked(NamedTuple):
-    """An object on frame 0: its name and its mask bool `[H, W]`."""
+    """An object on frame 0: its name, and its mask bool `[H, W]` or points `[P, 2]` px on it."""
 
     name: str
-    mask: npt.NDArray[np.bool_]
+    mask: npt.NDArray[np.bool_] | None
+    points: npt.NDArray[np.float32] | None = None
 
 
 def from_boxes(path: Path, frame: Video) -> list[Marked]:
@@ -41,21 +42,45 @@ def from_boxes(path: Path, frame: Video) -> list[Marked]:
     Raises:
         InputError: not such a list; a box without area or outside the frame.
     """
-    held = read_json(path)
     out = []
-    for i, entry in enumerate(held if isinstance(held, list) else []):
-        try:
-            name, box = str(entry["name"]).strip(), np.array(entry["box"], np.float64).reshape(4)
-        except (KeyError, TypeError, ValueError) as error:
-            mend = 'write {"name": ..., "box": [x0, y0, x1, y1]}'
-            raise InputError(path, f"entry {i} cannot be read ({error})", mend) from error
+    for where, name, box in _entries(path, "box", "[x0, y0, x1, y1]", (4,)):
         inside = (box[2:] > box[:2]).all() and (box[:2] < frame.shape[1::-1]).all() and (box[2:] > 0).all()
-        if not name or not np.isfinite(box).all() or not inside:
-            raise InputError(path, f"entry {i}: box {box.tolist()} or its name", "give a name and a box inside frame 0")
+        if not inside:
+            raise InputError(path, f"{where}: box {box.tolist()}", "give a box inside frame 0")
         out.append(Marked(name, mask_in(frame, box)))
-    if not out:
-        raise InputError(path, "holds no objects", 'write a list of {"name": ..., "box": [x0, y0, x1, y1]}')
     return out
+
+
+def from_points(path: Path, frame: Video) -> list[Marked]:
+    """Objects of a JSON `[{"name": ..., "points": [[x, y], ...]}, ...]`, px of frame 0. How large they are stays open.
+
+    Raises:
+        InputError: not such a list; a point outside the frame.
+    """
+    out = []
+    for where, name, points in _entries(path, "points", "[[x, y], ...]", (-1, 2)):
+        inside = len(points) and ((points >= -0.5) & (points < np.array(frame.shape[1::-1]) - 0.5)).all()
+        if not inside:
+            raise InputError(path, f"{where}: points {points.tolist()}", "give points inside frame 0")
+        out.append(Marked(name, None, points.astype(np.float32)))
+    return out
+
+
+def _entries(
+    path: Path, field: str, form: str, shape: tuple[int, ...]
+) -> Iterator[tuple[str, str, npt.NDArray[np.float64]]]:
+    """Place, name and numbers of each entry `{"name": ..., FIELD: numbers}` of a JSON list."""
+    held, mend = read_json(path), f'write {{"name": ..., "{field}": {form}}}'
+    if not isinstance(held, list) or not held:
+        raise InputError(path, "holds no objects", f"{mend}, one an object, in a list")
+    for i, entry in enumerate(held):
+        try:
+            name, numbers = str(entry["name"]).strip(), np.array(entry[field], np.float64).reshape(shape)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(path, f"entry {i} cannot be read ({error})", mend) from error
+        if not name or not np.isfinite(numbers).all():
+            raise InputError(path, f"entry {i} has no name, or no finite numbers", mend)
+        yield f"entry {i}", name, numbers
 
 
 def from_masks(folder: Path, frame: Video) -> list[Marked]:
@@ -85,28 +110,48 @@ def case_of(
     tracker: ObjectTracker,
     condition: Condition,
 ) -> Case:
-    """Follows the marked objects through a video uint8 `[T, H, W, 3]` and makes a case of what the tracker found."""
+    """Follows the marked objects through a video uint8 `[T, H, W, 3]` and makes a case of what the tracker found.
+
+    Raises:
+        InputError: condition `masks` for an object of which points alone are marked.
+    """
+    if condition == "masks" and (bare := [m.name for m in marked if m.mask is None]):
+        raise InputError("--condition", f"masks are asked, object {bare[0]!r} has points alone", "take boxes")
     n = len(video)
-    start = [np.repeat(boxes_of(np.asarray(m.mask)[None]), n, axis=0) for m in marked]
-    seen = np.ones(n, np.bool_)
-    told = tuple(ObjectTrack(m.name, b, seen, m.mask[None]) for m, b in zip(marked, start, strict=True))
-    asked = Case(clip_id, prompt, video[0], told, fps, "boxes")
-    found = tracker.track(video, asked)
-    objects = []
-    for i, m in enumerate(marked):
-        masks = found.masks[i].copy()
-        masks[0] = m.mask
-        visible = np.asarray(found.visible[i] & masks.any(axis=(1, 2)))
-        boxes = _sound(found.boxes[i], start[i])
-        points = found.points[i].astype(np.float32)
-        objects.append(
-            ObjectTrack(
-                m.name, boxes, visible, masks, found.centres[i].astype(np.float32), points, found.point_visible[i]
-            )
-        )
-    shares = {m.name: round(float(o.visible.mean()), 4) for m, o in zip(marked, objects, strict=True)}
+    told = [_told(m, n) for m in marked]
+    found = tracker.track(video, Case(clip_id, prompt, video[0], tuple(told), fps, "boxes"))
+    objects = [_found(found, i, asked) for i, asked in enumerate(told)]
+    shares = {o.name: round(float(o.visible.mean()), 4) for o in objects}
     meta: dict[str, Any] = {"annotated_by": tracker.name, "found_share": shares}
     return Case(clip_id, prompt, video[0], tuple(objects), fps, condition, 0, meta)
+
+
+def _told(m: Marked, frames: int) -> ObjectTrack:
+    """What a tracker is told of an object: frame 0, repeated."""
+    seen = np.ones(frames, np.bool_)
+    if m.mask is not None:
+        boxes = np.repeat(boxes_of(np.asarray(m.mask)[None]), frames, axis=0)
+        return ObjectTrack(m.name, boxes, seen, m.mask[None])
+    assert m.points is not None
+    points = np.repeat(m.points[:, None], frames, axis=1)
+    return ObjectTrack(m.name, around(points), seen, None, None, points, np.ones(points.shape[:2], np.bool_))
+
+
+def _found(found: ObjectTracks, i: int, told: ObjectTrack) -> ObjectTrack:
+    """Object i as the tracker found it, with what it was told on frame 0."""
+    if told.masks is None:
+        assert told.points is not None
+        n, (height, width) = len(told.points), found.masks.shape[2:]
+        points, seen = found.points[i, :n].astype(np.float32), found.point_visible[i, :n] & found.visible[i]
+        points[:, 0], seen[:, 0] = told.points[:, 0], True
+        boxes = around(points)
+        return ObjectTrack(told.name, boxes, seen.any(0) & touches(boxes, width, height), None, None, points, seen)
+    masks = found.masks[i].copy()
+    masks[0] = told.masks[0]
+    visible = np.asarray(found.visible[i] & masks.any(axis=(1, 2)))
+    points, centres = found.points[i].astype(np.float32), found.centres[i].astype(np.float32)
+    boxes = _sound(found.boxes[i], told.boxes)
+    return ObjectTrack(told.name, boxes, visible, masks, centres, points, found.point_visible[i])
 
 
 def _sound(boxes: npt.NDArray[np.float32], start: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -176,6 +221,9 @@ def sheet(case: Case, video: Video, path: Path, frames: int = 8) -> None:
         for i, o in enumerate(case.objects):
             if o.masks is not None and o.masks[t].any():
                 cell[o.masks[t]] = 0.5 * cell[o.masks[t]] + 0.5 * colours[i % len(colours)]
+            elif o.masks is None and o.points is not None and o.point_visible is not None:
+                for x, y in o.points[o.point_visible[:, t], t].round().astype(int):
+                    cell[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = colours[i % len(colours)]
         picture = np.ascontiguousarray(np.rint(cell), np.uint8)
         scale = max(1, round(256 / max(case.size)))
         picture = picture.repeat(scale, axis=0).repeat(scale, axis=1)

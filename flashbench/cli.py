@@ -159,7 +159,7 @@ def eval_(
             root, asked, failed = generate_run(model, suite, cases, seed, output, tick, wanted, conformed=conform)
         _show_failures(root, failed)
         rows = score_run(root, wanted, asked, workers, tick, weights=brought)
-    return _show_results(root, rows)
+    return _show_results(root, rows, wanted)
 
 
 @main.command()
@@ -214,7 +214,7 @@ def score(
     if part.count > 1:
         click.echo(f"{run}: shard {part} is measured; when all are, run `flashbench score {run} --shard 0/1`")
         return 0
-    return _show_results(run, rows)
+    return _show_results(run, rows, wanted)
 
 
 def _shard(text: str | None) -> Shard:
@@ -256,13 +256,15 @@ def _show_failures(root: Path, failed: Sequence[str]) -> None:
         click.echo(f"flashbench: case {case_id} failed: see {root / 'failures' / case_id}.json", err=True)
 
 
-def _show_results(root: Path, rows: Sequence[Row]) -> int:
+def _show_results(root: Path, rows: Sequence[Row], wanted: Sequence[Metric]) -> int:
     from flashbench.runs.layout import read_run
-    from flashbench.runs.table import results_table
+    from flashbench.runs.table import left_out, results_table
 
     info = read_run(root)
     click.echo(f"{info.model} on {info.suite} (seed {info.seed}): {root / 'results.csv'}")
     show(results_table(rows))
+    for line in left_out(rows, wanted):
+        show(line)
     if info.model_info.get("conformed"):
         click.echo("Answers were conformed: brought to the asked length, frame rate and size (docs/layouts.md).")
     if info.not_for_leaderboard:
@@ -380,6 +382,11 @@ def _strata(suite: Suite) -> dict[str, int]:
 @click.option(
     "--masks", type=click.Path(path_type=Path), help="Folder of PNGs: one mask of frame 0 an object, so named."
 )
+@click.option(
+    "--points", type=click.Path(path_type=Path), help='JSON list of {"name", "points": [[x, y], ...]} on frame 0.'
+)
+@click.option("--tracker", default="lk", show_default=True, help="Who follows them: lk, or one of docs/backbones.md.")
+@weights_option
 @click.option("--id", "clip_id", help="Id of the case; else the file's name.")
 @click.option("--frames", type=click.IntRange(min=2), help="Use only so many frames.")
 @click.option("--size", help="HxW px of the case, cropped in the middle; else the video's.")
@@ -390,24 +397,36 @@ def annotate(
     prompt: str,
     boxes: Path | None,
     masks: Path | None,
+    points: Path | None,
+    tracker: str,
+    weights: tuple[str, ...],
     clip_id: str | None,
     frames: int | None,
     size: str | None,
     condition: Condition,
     output: Path,
 ) -> None:
-    """Make a case of your own VIDEO: mark objects on its first frame, the tracker `lk` follows them; check the sheet.
+    """Make a case of your own VIDEO: mark objects on its first frame, a tracker follows them; check the sheet.
 
-    Boxes and masks are in px of the case's first frame, after cropping and scaling.
+    Boxes, masks and points are in px of the case's first frame, after cropping and scaling.
     """
     from flashbench import annotate as work
-    from flashbench.tracking.lk import LKTracker
+    from flashbench.field.trackers import object_tracker
+    from flashbench.layouts.clips import plain_id
 
-    if (boxes is None) == (masks is None):
-        raise InputError("--boxes, --masks", "both or none given", "mark the objects in one of the two ways")
+    ways = {"--boxes": boxes, "--masks": masks, "--points": points}
+    given = [(way, path) for way, path in ways.items() if path is not None]
+    if len(given) != 1:
+        raise InputError(", ".join(ways), "none or several are given", "mark the objects in one of the three ways")
+    ((way, marks),) = given
+    brought = _pairs("--weights", weights)
+    if unknown := [name for name in brought if name != tracker]:
+        raise InputError("--weights", f"tracker {tracker} takes none named {unknown[0]!r}", f"name it {tracker}=PATH")
+    follows = object_tracker(tracker, brought.get(tracker))
     frames_of, fps = work.load_clip(video, frames, _size(size))
-    marked = work.from_boxes(boxes, frames_of[0]) if boxes else work.from_masks(masks, frames_of[0])  # type: ignore[arg-type]
-    case = work.case_of(clip_id or video.stem, prompt, frames_of, fps, marked, LKTracker(), condition)
+    read = {"--boxes": work.from_boxes, "--masks": work.from_masks, "--points": work.from_points}[way]
+    marked = read(marks, frames_of[0])
+    case = work.case_of(clip_id or plain_id(video.stem), prompt, frames_of, fps, marked, follows, condition)
     work.add_case(case, frames_of, output, output.resolve().name)
     sheet = output.with_name(f"{output.name}-{case.id}.png")
     work.sheet(case, frames_of, sheet)
@@ -463,12 +482,15 @@ def _size(text: str | None) -> tuple[int, int] | None:
 def export(layout: str, suite: str, output: Path) -> None:
     """Write SUITE (a name or folder) in somebody else's LAYOUT, so that their models can be run on our cases."""
     from flashbench.cases.suites import open_suite
+    from flashbench.files.atomic import building
     from flashbench.layouts.registry import layout as find
 
     held = find(layout)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(output, "is there already and not empty", "choose another one with -o")
-    held.write(open_suite(suite), output)
+    opened = open_suite(suite)
+    with building(output) as place:
+        held.write(opened, place)
     click.echo(output)
 
 

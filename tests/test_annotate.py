@@ -81,7 +81,7 @@ def test_marks(suite: Suite, tmp_path: Path) -> None:
     (tmp_path / "boxes.json").write_text(json.dumps([{"name": "ball", "box": box.tolist()}]))
     (ball,) = annotate.from_boxes(tmp_path / "boxes.json", frame)
     truth = case.objects[0].masks[0]  # type: ignore[index]
-    assert ball.name == "ball" and (ball.mask & truth).sum() / (ball.mask | truth).sum() > 0.7
+    assert ball.name == "ball" and ball.mask is not None and (ball.mask & truth).sum() / (ball.mask | truth).sum() > 0.7
     (tmp_path / "masks").mkdir()
     write_png(tmp_path / "masks" / "red_ball.png", np.repeat(truth[..., None], 3, axis=2).astype(np.uint8) * 255)
     (marked,) = annotate.from_masks(tmp_path / "masks", frame)
@@ -94,15 +94,50 @@ def test_marks(suite: Suite, tmp_path: Path) -> None:
         ("[]", "holds no objects"),
         ('[{"name": "x"}]', "entry 0 cannot be read"),
         ('[{"name": "x", "box": [1, 2]}]', "entry 0 cannot be read"),
-        ('[{"name": "", "box": [1, 2, 9, 9]}]', "box .* or its name"),
-        ('[{"name": "x", "box": [9, 2, 1, 9]}]', "give a name and a box inside"),
-        ('[{"name": "x", "box": [900, 2, 910, 9]}]', "give a name and a box inside"),
+        ('{"name": "x"}', "holds no objects"),
+        ('[{"name": "", "box": [1, 2, 9, 9]}]', "entry 0 has no name, or no finite numbers"),
+        ('[{"name": "x", "box": [1, 2, 9, NaN]}]', "entry 0 has no name, or no finite numbers"),
+        ('[{"name": "x", "box": [9, 2, 1, 9]}]', "give a box inside frame 0"),
+        ('[{"name": "x", "box": [900, 2, 910, 9]}]', "give a box inside frame 0"),
     ],
 )
 def test_bad_boxes(suite: Suite, tmp_path: Path, held: str, says: str) -> None:
     (tmp_path / "boxes.json").write_text(held)
     with pytest.raises(InputError, match=says):
         annotate.from_boxes(tmp_path / "boxes.json", suite.load_case("1-0000").first_frame)
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        ('[{"name": "x", "box": [1, 2, 9, 9]}]', "entry 0 cannot be read .'points'."),
+        ('[{"name": "x", "points": [1, 2, 3]}]', "entry 0 cannot be read"),
+        ('[{"name": "x", "points": []}]', "give points inside frame 0"),
+        ('[{"name": "x", "points": [[5, 5], [96, 5]]}]', "give points inside frame 0"),
+    ],
+)
+def test_bad_points(suite: Suite, tmp_path: Path, held: str, says: str) -> None:
+    (tmp_path / "points.json").write_text(held)
+    with pytest.raises(InputError, match=says):
+        annotate.from_points(tmp_path / "points.json", suite.load_case("1-0000").first_frame)
+
+
+def test_points_are_followed_and_nothing_more_is_said(suite: Suite, tmp_path: Path) -> None:
+    truth, video = suite.load_case("1-0000"), suite.load_reference("1-0000")
+    (theirs,) = truth.objects
+    assert theirs.points is not None and theirs.point_visible is not None
+    on = theirs.points[theirs.point_visible[:, 0], 0]
+    (tmp_path / "points.json").write_text(json.dumps([{"name": "ball", "points": on.tolist()}]))
+    marked = annotate.from_points(tmp_path / "points.json", video[0])
+    case = annotate.case_of("mine", truth.prompt, video, 24.0, marked, LKTracker(), "boxes")
+    (ours,) = case.objects
+    assert ours.bare and ours.points is not None and np.array_equal(ours.points[:, 0], on)
+    assert ours.visible.mean() > 0.8 and np.median(np.linalg.norm(ours.path - theirs.path, axis=1)[ours.visible]) < 5
+    annotate.add_case(case, video, tmp_path / "own", "own")
+    assert read_suite(tmp_path / "own").load_case("mine").objects[0].bare
+    annotate.sheet(case, video, tmp_path / "sheet.png")
+    with pytest.raises(InputError, match="masks are asked, object 'ball' has points alone; take boxes"):
+        annotate.case_of("mine", truth.prompt, video, 24.0, marked, LKTracker(), "masks")
 
 
 def test_bad_masks(suite: Suite, tmp_path: Path) -> None:

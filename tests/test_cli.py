@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -210,6 +213,89 @@ def test_out_and_in_again(suite: Path) -> None:
     assert done.exit_code == 0, done.stderr
 
 
+def test_an_export_is_there_whole_or_not_at_all(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flashbench.errors import InputError
+    from flashbench.layouts import points, tora
+
+    calls = iter(range(9))
+
+    def fails_on_the_third(case: Any) -> Any:
+        if next(calls) == 2:
+            raise InputError("case '3-0000'", "is odd", "mend it")
+        return points.paths_of(case)
+
+    monkeypatch.setattr(tora, "paths_of", fails_on_the_third)
+    assert "case '3-0000': is odd" in complaint(run("export", "tora", suite, "-o", "theirs"))
+    assert list(Path().iterdir()) == []
+    calls = iter(range(3, 9))
+    Path("theirs").mkdir()
+    assert run("export", "tora", suite, "-o", "theirs").exit_code == 0
+    assert [p.name for p in Path().iterdir()] == ["theirs"] and Path("theirs/prompts.txt").is_file()
+
+
+def test_what_a_suite_does_not_hold_is_left_out_by_name(suite: Path) -> None:
+    """Points alone: nobody says how large the objects are."""
+    assert run("export", "movebench", suite, "-o", "theirs").exit_code == 0
+    assert run("import", "movebench", "theirs", "-o", "dots").exit_code == 0
+    done = run("eval", "--model", "static", "--suite", "dots", "--cases", 2, "--metrics", "epe_lk,miou_lk,biou_lk")
+    assert done.exit_code == 0, done.stderr
+    named = "miou_lk (wants masks on every frame), biou_lk (wants boxes or masks)"
+    assert f"Left out, since no case of the suite has what they want: {named}." in " ".join(done.stdout.split())
+    table = Path("runs/static/results.csv").read_text()
+    assert "epe_lk" in table and "iou_lk" not in table
+
+
+def odd_video(kind: str, path: Path) -> None:
+    """A file that cannot be scored as it is."""
+    with av.open(str(path), "w") as container:
+        if kind == "sound":
+            sound = container.add_stream("aac", rate=16000)
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            silence.sample_rate = 16000
+            container.mux([*sound.encode(silence), *sound.encode(None)])
+            return
+        stream = container.add_stream("libx264", rate=1000 if kind == "uneven" else 24)
+        stream.height, stream.width = 48, 64
+        stream.pix_fmt = "yuv420p10le" if kind == "hdr" else "yuv420p"
+        if kind == "hdr":
+            stream.codec_context.color_trc = 16
+        if kind == "askew":
+            stream.set_display_rotation(45)
+        for t in (0, 42, 84, 226, 268) if kind == "uneven" else range(5):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = t, Fraction(1, 1000 if kind == "uneven" else 24)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("sound", "holds no video stream"),
+        ("hdr", "is HDR (PQ); map its tones to SDR (BT.709) first"),
+        ("uneven", "has a variable frame rate (42 to 142 ms between frames); give it a constant one"),
+        ("askew", "is to be shown turned by 45 degrees; write it upright"),
+    ],
+)
+def test_videos_that_cannot_be_scored_are_named_and_nothing_is_written(kind: str, says: str, tmp_path: Path) -> None:
+    """By every way in."""
+    Path("in").mkdir()
+    odd_video(kind, Path("in/mein Film, 1.mp4"))
+    Path("in/boxes.json").write_text('[{"name": "x", "box": [1, 1, 9, 9]}]')
+    row = {"file_name": "mein Film, 1.mp4", "prompt": "x", "boxes": [[[1, 1, 9, 9]] * 5]}
+    Path("in/metadata.jsonl").write_text(json.dumps(row))
+    for words in (
+        ["annotate", "in/mein Film, 1.mp4", "--prompt", "x", "--boxes", "in/boxes.json"],
+        ["import", "videofolder", "in"],
+    ):
+        line = complaint(run(*words, "-o", "own"))
+        assert says in line and "mein Film, 1.mp4: " in line
+    assert [p.name for p in Path().iterdir()] == ["in"]
+
+
+MARKED = ["annotate", "nowhere.mp4", "--prompt", "x", "--boxes", "b", "-o", "x"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -237,8 +323,16 @@ def test_out_and_in_again(suite: Path) -> None:
         (["import", "coco", "nowhere", "-o", "x"], "unknown layout 'coco'; choose one of magicdata"),
         (["import", "davis", "nowhere", "-o", "x"], "nowhere"),
         (["check", "nowhere"], "nowhere"),
-        (["annotate", "nowhere.mp4", "--prompt", "x", "-o", "x"], "both or none given"),
+        (["annotate", "nowhere.mp4", "--prompt", "x", "-o", "x"], "none or several are given"),
+        (["annotate", "nowhere.mp4", "--prompt", "x", "--masks", "m", "--points", "p", "-o", "x"], "none or several"),
         (["annotate", "nowhere.mp4", "--prompt", "x", "--masks", "m", "-o", "x"], "nowhere.mp4"),
+        ([*MARKED, "--tracker", "raft"], "there is no tracker 'raft'; choose lk, cotracker3"),
+        ([*MARKED, "--tracker", "tapnext"], "weights of tapnext: are not given"),
+        ([*MARKED, "--tracker", "sam2", "--weights", "sam2=/nowhere"], "neither a path that exists nor a hub id"),
+        ([*MARKED, "--tracker", "sam2"], "facebook/sam2.1-hiera-large cannot be had from the model hub"),
+        ([*MARKED, "--weights", "lk=x"], "tracker lk has none"),
+        ([*MARKED, "--weights", "sam2=x"], "tracker lk takes none named 'sam2'"),
+        (["eval", "--model", "static", "--metrics", "subject_dino"], "facebook/dino-vitb16 cannot be had from the"),
         (["import", "davis", ".", "--size", "64", "-o", "x"], "--size"),
         (["export", "davis", "sprites-v9", "-o", "x"], "did you mean 'sprites-v1'?"),
         (["assets", "fetch", "clip"], "clip"),

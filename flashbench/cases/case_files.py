@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from flashbench.cases.boxes import tight
 from flashbench.cases.content import reference_sha256
-from flashbench.cases.schema import Case, Condition, ObjectTrack, is_file_name, touches
+from flashbench.cases.schema import Case, Condition, ObjectTrack, around, is_file_name, touches
 from flashbench.errors import InputError
 from flashbench.files.atomic import leads_out, read_npz, write_npz
 from flashbench.files.video import read_png, read_video_as, write_png, write_video
@@ -209,35 +209,34 @@ def _unpack(arrays: Arrays, names: tuple[str, ...], form: Form) -> tuple[ObjectT
 
 def _unpack_object(arrays: Arrays, i: int, name: str, form: Form) -> ObjectTrack:
     masks = _unpack_masks(arrays, i, form)
+    whole = masks is not None and len(masks) == form.frames
+    own = {kind: arrays.get(f"{kind}_{i}") for kind in KINDS[2:]}
+    centres, points = (None if own[k] is None else _as(own[k], np.float32, f"{k}_{i}") for k in ("centres", "points"))
+    seen = None if own["point_visible"] is None else _as(own["point_visible"], np.bool_, f"point_visible_{i}")
     if "boxes" in arrays:
         boxes = _as(arrays["boxes"][i], np.float32, "boxes")
-    elif masks is not None and len(masks) == form.frames and masks.any():
+    elif masks is not None and whole and masks.any():
         boxes = boxes_of(masks)
+    elif points is not None and points.ndim == 3 and points.size and points.shape[2] == 2:
+        boxes = around(points)
     else:
-        raise InputError(f"object {name!r}", "has neither boxes nor masks on every frame", "give one of them")
+        raise InputError(f"object {name!r}", "has neither boxes, points nor masks on every frame", "give one of them")
     if "visible" in arrays:
         visible = _as(arrays["visible"][i], np.bool_, "visible")
-    elif masks is not None and len(masks) == form.frames:
+    elif masks is not None and whole:
         visible = np.asarray(masks.any(axis=(1, 2)))
     else:
         visible = touches(boxes, form.size[1], form.size[0])
-    centres, points, seen = (arrays.get(f"{kind}_{i}") for kind in KINDS[2:])
-    return ObjectTrack(
-        name,
-        boxes,
-        visible,
-        masks,
-        None if centres is None else _as(centres, np.float32, f"centres_{i}"),
-        None if points is None else _as(points, np.float32, f"points_{i}"),
-        None if seen is None else _as(seen, np.bool_, f"point_visible_{i}"),
-    )
+        if seen is not None and seen.shape[1:] == visible.shape and "boxes" not in arrays:
+            visible &= seen.any(axis=0)
+    return ObjectTrack(name, boxes, visible, masks, centres, points, seen)
 
 
-def _as(array: npt.NDArray[Any], dtype: Any, name: str) -> npt.NDArray[Any]:
+def _as(array: Any, dtype: Any, name: str) -> npt.NDArray[Any]:
     number = array.dtype.kind in "fiu" if dtype == np.float32 else array.dtype.kind == "b"
     if not number:
         raise InputError(f"array {name!r}", f"is {array.dtype}", f"give {np.dtype(dtype)}")
-    return array.astype(dtype)
+    return np.asarray(array, dtype)
 
 
 def _unpack_masks(arrays: Arrays, i: int, form: Form) -> npt.NDArray[np.bool_] | None:
@@ -252,7 +251,7 @@ def _unpack_masks(arrays: Arrays, i: int, form: Form) -> npt.NDArray[np.bool_] |
     if packed.dtype != np.uint8 or packed.shape != (shape[0], -(-pixels // 8)):
         what = f"is {packed.dtype} {packed.shape}"
         raise InputError(at, what, f"give uint8 {(shape[0], -(-pixels // 8))}: the bits of {shape}, frame by frame")
-    return np.unpackbits(packed, axis=1, count=pixels).reshape(shape).astype(np.bool_)
+    return np.unpackbits(packed, axis=1, count=pixels).reshape(shape).view(np.bool_)
 
 
 def boxes_of(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

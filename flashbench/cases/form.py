@@ -26,7 +26,7 @@ def check_form(root: Path) -> None:
     suite, case = validator("suite"), validator("case")
     _apply(suite, read_json(root / SUITE_JSON), str(root / SUITE_JSON))
     path = root / METADATA
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if line.strip():
             _apply(case, json.loads(line), f"{path}, line {number}")
 

@@ -96,6 +96,14 @@ class ObjectTrack:
             return self.centres
         return np.asarray((self.boxes[:, :2] + self.boxes[:, 2:]) / 2, np.float32)
 
+    @property
+    def bare(self) -> bool:
+        """Whether nothing but points is known of it: how large it is nobody says, and its boxes only stand round them.
+
+        False for what a model is given (`Case.asked`), which holds no points.
+        """
+        return self.masks is None and self.points is not None and np.array_equal(self.boxes, around(self.points))
+
 
 @dataclass(frozen=True)
 class Case:
@@ -204,6 +212,13 @@ def touches(boxes: npt.NDArray[np.float32], width: int, height: int) -> npt.NDAr
     """bool `[T]`: True where a box shares area with the frame, which reaches from -0.5 to its side - 0.5."""
     inside = (boxes[:, 0] < width - 0.5) & (boxes[:, 1] < height - 0.5) & (boxes[:, 2] > -0.5) & (boxes[:, 3] > -0.5)
     return np.asarray(inside)
+
+
+def around(points: npt.NDArray[np.float32], least: float = 2.0) -> npt.NDArray[np.float32]:
+    """Boxes `[T, 4]` px round points `[P, T, 2]` px, at least `least` px wide and high."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2, least / 2)
+    return np.asarray(np.concatenate([middle - half, middle + half], axis=1), np.float32)
 
 
 def _is_json(value: object) -> bool:

@@ -84,6 +84,7 @@ def plugin(name: str) -> Plugin:
                 "",
                 formula=f"as background_lite0, on whole frames, on {network}",
                 blind="a frozen video is best; objects are in it",
+                wants="",
                 source="VBench (Huang et al. 2024)",
             ),
         ),

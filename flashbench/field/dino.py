@@ -45,6 +45,7 @@ PLUGIN = Plugin(
             formula="(cos to frame 0 + cos to the one before)/2, clipped at 0, of DINO class tokens of whole frames",
             source="VBench (Huang et al. 2024), subject consistency",
             blind="a frozen video is best; which object changes",
+            wants="",
         ),
     ),
     case={"subject_dino": lambda s: consistency.subject_consistency(s.measured[NAME]["frames"])},

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -91,6 +92,26 @@ def replacing(path: StrPath) -> Iterator[Path]:
         raise
 
 
+@contextlib.contextmanager
+def building(path: StrPath) -> Iterator[Path]:
+    """Yields a hidden path beside `path`, for a file or a folder that is renamed to `path` when the block ends without
+    an error; after one it is gone. Raises InputError as `replacing` does."""
+    path = Path(path).resolve()
+    hidden = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMP_SUFFIX}")
+    try:
+        yield hidden
+        try:
+            if path.is_dir():
+                path.rmdir()  # an empty one
+            os.replace(hidden, path)
+        except OSError as error:
+            raise write_error(path, error) from error
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        hidden.unlink(missing_ok=True)
+        raise
+
+
 def _flush(path: Path) -> None:
     """Waits until the file, or the folder's list of names, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
@@ -148,6 +169,15 @@ def read_bytes(path: StrPath) -> bytes:
         raise InputError(path, f"cannot be read: {error.strerror or error}", "give a readable file") from error
 
 
+def read_text(path: StrPath) -> str:
+    """The content of a UTF-8 file, without the mark that spreadsheets put first. Raises InputError as `read_bytes`
+    does, and where it is in another encoding."""
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
+
+
 def read_json(path: StrPath) -> Any:
     """The value of a JSON file. Raises InputError where it is missing or damaged."""
     try:
@@ -156,15 +186,19 @@ def read_json(path: StrPath) -> Any:
         raise InputError(path, f"is not JSON: {error}", "restore the file, or make it again") from error
 
 
-def read_npz(path: StrPath) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of an npz; pickles are refused. Raises InputError where it is missing or damaged."""
+def read_npz(path: StrPath, only: str | None = None) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an npz, or the one called `only`; pickles are refused.
+
+    Raises:
+        InputError: it is missing or damaged, or lacks the one.
+    """
     if not Path(path).is_file():
         raise InputError(path, "is missing", "give the path of an existing npz file")
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it is not a zip of arrays")
-            return {name: archive[name] for name in archive.files}
+            return {name: archive[name] for name in (archive.files if only is None else [only])}
     except (ValueError, EOFError, KeyError, OSError, MemoryError, zipfile.BadZipFile, zlib.error, SyntaxError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(path, f"is a damaged npz: {reason}", "restore the file, or make it again") from error

@@ -31,7 +31,7 @@ from flashbench.files.truncation import cut_short
 
 FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "matroska", ".gif": "gif"}
 KINDS = ", ".join(name[1:] for name in FORMATS) + " or a folder of PNGs"
-MAX_PIXELS = 2**28  # of all frames together: 768 MiB as RGB, twice that while it is stacked
+MAX_PIXELS = 2**28  # of all frames together: 768 MiB as RGB
 _SWS = int(Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT)
 HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics, ITU-T H.273
 _AGAIN = "give a whole file, or make it again"
@@ -87,7 +87,11 @@ def read_video(path: StrPath, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.ui
     """
     path = Path(path)
     frames = _read_folder(path, max_pixels) if path.is_dir() else _read_file(path, max_pixels)
-    return np.stack(frames)
+    video = np.empty((len(frames), *frames[0].shape), np.uint8)
+    for t in range(len(frames)):  # each frame is freed when it is copied: not the whole video twice
+        video[t] = frames[t]
+        frames[t] = video[t]
+    return video
 
 
 def read_video_as(
@@ -160,10 +164,10 @@ def mp4_bytes(frames: npt.NDArray[np.uint8], fps: float, options: dict[str, str]
     """Frames uint8 `[T, H, W, 3]` RGB as H.264 (4:2:0, BT.601) in MP4; `options` are x264's, such as `{"crf": "12"}`.
 
     Raises:
-        ValueError: an odd width or height, which 4:2:0 cannot hold.
+        InputError: an odd width or height, which 4:2:0 cannot hold.
     """
     if frames.shape[1] % 2 or frames.shape[2] % 2:
-        raise ValueError(f"frames are {frames.shape[2]}x{frames.shape[1]} px, and H.264 wants even sides")
+        raise InputError("mp4", f"frames are {_px(frames.shape[1:3])}, H.264 wants even sides", "give an even --size")
     file = io.BytesIO()
     with av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)

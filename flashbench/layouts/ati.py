@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
-from flashbench.files.atomic import write_bytes, write_text
+from flashbench.files.atomic import read_text, write_bytes, write_text
 from flashbench.files.video import write_mp4, write_png
 from flashbench.layouts.clips import Clip, Source
 from flashbench.layouts.points import Paths, clip_of, paths_of
@@ -36,8 +36,8 @@ def read(root: Path) -> Source:
 
     path = root / LIST
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        entries = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
         raise InputError(path, f"cannot be read ({type(error).__name__})", "give the folder with test.yaml") from error
     good = isinstance(entries, list) and all(isinstance(e, dict) and {"text", "track"} <= set(e) for e in entries)
     if not good or not entries:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from flashbench.cases.case_files import boxes_of
-from flashbench.cases.schema import Case, Condition, ObjectTrack, Suite, touches
+from flashbench.cases.schema import Case, Condition, ObjectTrack, Suite, around, touches
 from flashbench.errors import InputError
+from flashbench.files.atomic import read_text
 from flashbench.files.fit import Fit
 
 Video = npt.NDArray[np.uint8]
@@ -51,7 +57,7 @@ class Clip:
 
 
 class Source(NamedTuple):
-    """The clips of a layout: ids in order, and a function that reads one."""
+    """The clips of a layout: their names in order, whatever characters these have, and a function that reads one."""
 
     name: str
     ids: tuple[str, ...]
@@ -74,20 +80,22 @@ def suite_of(source: Source, form: Form = ANY) -> Suite:
     """A suite of the clips, read when they are asked for.
 
     Clips are cut to the suite's length, scaled to cover its frame and cropped in the middle; the meta of a case says
-    so. A clip that is too short, or of another frame rate, is refused.
+    so. A clip that is too short, or of another frame rate, is refused. A name that is no plain file name becomes one.
 
     Raises:
         InputError: no clips; while loading: what `case_of` refuses.
     """
     if not source.ids:
         raise InputError(source.name, "holds no clips", "see docs/layouts.md for what the layout looks like")
+    named = plain_ids(source.ids)
     first = source.load(source.ids[0])
     size = form.size or (first.video.shape[1], first.video.shape[2])
     frames, fps = form.frames or len(first.video), form.fps or first.fps
 
     @lru_cache(maxsize=2)
-    def loaded(clip_id: str) -> tuple[Case, Video]:
-        return case_of(source.load(clip_id), size, frames, fps, form.condition)
+    def loaded(case_id: str) -> tuple[Case, Video]:
+        clip = source.load(named[case_id])
+        return case_of(replace(clip, id=case_id), size, frames, fps, form.condition)
 
     return Suite(
         source.name,
@@ -96,11 +104,56 @@ def suite_of(source: Source, form: Form = ANY) -> Suite:
         frames,
         fps,
         form.condition,
-        source.ids,
+        tuple(named),
         "",
         lambda i: loaded(i)[0],
         lambda i: loaded(i)[1],
     )
+
+
+def plain_ids(names: Iterable[str]) -> dict[str, str]:
+    """Plain file names, each of its own, of names with spaces, Unicode or anything else; id -> name, in order."""
+    out: dict[str, str] = {}
+    for number, name in enumerate(names, start=1):
+        key = plain_id(name)
+        while key in out:
+            key = f"{key}-{number}"
+        out[key] = name
+    return out
+
+
+def plain_id(name: str) -> str:
+    """A name as the id of a case: every run of other characters than letters, digits, `_`, `.` is one `-`."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "clip"
+
+
+def check_numbers(folder: Path, names: Iterable[str]) -> None:
+    """Refuses frames whose names are numbers with a gap: what comes after it would come too early."""
+    numbers = [int(m[1]) for name in names if (m := re.search(r"(\d+)$", name))]
+    for before, after in pairwise(numbers):
+        if after != before + 1:
+            raise InputError(
+                folder, f"frame {before + 1} is missing: {after} comes after {before}", "restore the frames"
+            )
+
+
+def table(path: Path, *columns: tuple[str, ...]) -> tuple[list[dict[str, str]], list[str]]:
+    """The rows of a CSV in UTF-8, and of each wanted column the one of its names that the table has.
+
+    Raises:
+        InputError: another encoding, no such column, no rows, a row with fewer or more cells than the header.
+    """
+    rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+    found = []
+    for names in columns:
+        there = [name for name in names if rows and name in rows[0]]
+        if not there:
+            raise InputError(path, f"has no column {' or '.join(names)}, or no rows", "name the columns so")
+        found.append(there[0])
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise InputError(f"{path}, line {number}", "has not as many cells as the header", "quote cells with commas")
+    return rows, found
 
 
 def case_of(clip: Clip, size: tuple[int, int], frames: int, fps: float, condition: Condition) -> tuple[Case, Video]:
@@ -114,7 +167,7 @@ def case_of(clip: Clip, size: tuple[int, int], frames: int, fps: float, conditio
         raise InputError(clip.where, f"has {len(clip.video)} frames, {frames} are asked", "ask for fewer with --frames")
     if abs(clip.fps - fps) > 0.01:
         raise InputError(
-            clip.where, f"has {clip.fps:g} frames a second, {fps:g} are asked", "convert it, or give --fps"
+            clip.where, f"has {clip.fps:g} frames a second, the first clip {fps:g}", "give all clips one rate"
         )
     fit = Fit.of(clip.video.shape[1:3], size)
     video = fit.planes(clip.video[:frames])
@@ -139,7 +192,7 @@ def _track(o: ClipObject, fit: Fit, frames: int, where: object) -> ObjectTrack |
         present = np.asarray(np.isfinite(boxes).all(axis=1))
         boxes = _held(boxes, present)
     elif points is not None and seen is not None:
-        present, boxes = seen.any(axis=0), _round(points)
+        present, boxes = seen.any(axis=0), around(points)
     else:
         raise InputError(where, f"object {o.name!r} has neither masks, boxes nor points", "mend the file")
     visible = present & touches(boxes, fit.size[1], fit.size[0])
@@ -154,10 +207,3 @@ def _held(boxes: Floats, present: Bools) -> Floats:
         return np.tile(np.array([0, 0, 1, 1], np.float32), (len(boxes), 1))
     last = np.maximum.accumulate(np.where(present, np.arange(len(boxes)), -1))
     return np.asarray(boxes[np.where(last < 0, np.argmax(present), last)], np.float32)
-
-
-def _round(points: Floats, least: float = 2.0) -> Floats:
-    """Boxes `[T, 4]` around points `[P, T, 2]`, at least `least` px wide and high."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    middle, half = (low + high) / 2, np.maximum((high - low) / 2, least / 2)
-    return np.asarray(np.concatenate([middle - half, middle + half], axis=1), np.float32)

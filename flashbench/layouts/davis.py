@@ -17,7 +17,7 @@ import numpy.typing as npt
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import write_bytes
-from flashbench.layouts.clips import Clip, ClipObject, Source
+from flashbench.layouts.clips import Clip, ClipObject, Source, check_numbers, table
 from flashbench.layouts.points import write_jpeg
 
 FPS = 24.0
@@ -47,17 +47,15 @@ def read(root: Path) -> Source:
 def _prompts(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if rows and not {"clip", "prompt"} <= set(rows[0]):
-        raise InputError(path, "has no columns clip and prompt", "name the columns so")
-    return {row["clip"]: row["prompt"] for row in rows}
+    rows, (clip, prompt) = table(path, ("clip",), ("prompt",))
+    return {row[clip]: row[prompt] for row in rows}
 
 
 def _clip(pictures: Path, marks: Path, prompt: str) -> Clip:
-    names = sorted(p.stem for p in marks.glob("*.png"))
+    names = sorted({*(p.stem for p in marks.glob("*.png")), *(p.stem for p in pictures.glob("*.jpg"))})
     if not names:
         raise InputError(marks, "holds no PNG", "restore the annotations, or remove the folder")
+    check_numbers(pictures, names)
     video = np.stack([_picture(pictures / f"{n}.jpg") for n in names])
     labels = np.stack([_labels(marks / f"{n}.png", video.shape[1:3]) for n in names])
     numbers = [int(k) for k in np.unique(labels) if 0 < k < 255]  # 255: not annotated
@@ -94,15 +92,15 @@ def write(suite: Suite, root: Path) -> None:
     from PIL import Image
 
     lines = StringIO()
-    table = csv.writer(lines)
-    table.writerow(["clip", "prompt"])
+    sheet = csv.writer(lines)
+    sheet.writerow(["clip", "prompt"])
     for case_id in suite.case_ids:
         case, video = suite.load_case(case_id), suite.load_reference(case_id)
         if any(o.masks is None or len(o.masks) != case.frames for o in case.objects):
             raise InputError(f"case {case_id!r}", "an object has no masks on every frame", "export suites with masks")
         masks = np.stack([o.masks for o in case.objects if o.masks is not None])
         labels = (masks * np.arange(1, len(masks) + 1, dtype=np.uint8)[:, None, None, None]).max(axis=0)
-        table.writerow([case_id, case.prompt])
+        sheet.writerow([case_id, case.prompt])
         for t, frame in enumerate(video):
             write_jpeg(root / "JPEGImages" / RESOLUTION / case_id / f"{t:05d}.jpg", frame)
             picture, out = Image.fromarray(labels[t], "P"), BytesIO()

@@ -18,7 +18,7 @@ from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import replacing
 from flashbench.files.video import probe, read_video, write_mp4, write_png
-from flashbench.layouts.clips import Clip, ClipObject, Source
+from flashbench.layouts.clips import Clip, ClipObject, Source, check_numbers, table
 from flashbench.layouts.colour_maps import colours_of, masks_of, outlines_of
 
 CAPTIONS = ("text", "caption", "prompt", "validation_prompt")
@@ -39,9 +39,7 @@ def read(root: Path) -> Source:
     tables = sorted(root.glob("*.csv"))
     if not tables:
         raise InputError(root, "holds no CSV", "give the folder with MagicData.csv, videos/, masks/ and boxs/")
-    with tables[0].open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    caption, path = (_column(tables[0], rows, names) for names in (CAPTIONS, PATHS))
+    rows, (caption, path) = table(tables[0], CAPTIONS, PATHS)
     known = {Path(row[path]).stem: row[caption].strip() for row in rows}
 
     def load(clip_id: str) -> Clip:
@@ -50,47 +48,37 @@ def read(root: Path) -> Source:
     return Source(root.resolve().name, tuple(known), load)
 
 
-def _column(table: Path, rows: list[dict[str, str]], names: tuple[str, ...]) -> str:
-    for name in names:
-        if rows and name in rows[0]:
-            return name
-    raise InputError(table, f"has no column {' or '.join(names)}, or no rows", "name the columns so")
-
-
 def _clip(root: Path, clip_id: str, prompt: str) -> Clip:
     path = root / "videos" / f"{clip_id}.mp4"
     if not path.is_file():
         raise InputError(path, "is missing, though the CSV names it", "restore it, or drop the row")
     video, fps = read_video(path), probe(path).fps or 24.0
-    filled, drawn = _maps(root / "masks", clip_id), _maps(root / "boxs", clip_id)
+    filled, drawn = (_maps(root / kind, clip_id, video) for kind in ("masks", "boxs"))
     if filled is None and drawn is None:
         raise InputError(root / "masks" / clip_id, "is missing, and boxs too", "restore the maps, or drop the row")
-    colours = colours_of((filled if filled is not None else drawn)[0])  # type: ignore[index]
+    colours = colours_of(filled if filled is not None else drawn)  # type: ignore[arg-type]
     masks = None if filled is None else masks_of(filled, colours)
     boxes = None if drawn is None else outlines_of(drawn, colours)
     objects = []
     for n in range(len(colours)):
-        own = None if masks is None else _fitted(masks[n], video, clip_id, root)
-        box = None if boxes is None else boxes[n]
-        objects.append(ClipObject(f"object {n + 1}", own, box if own is None else None))
+        box = None if boxes is None or masks is not None else boxes[n]
+        objects.append(ClipObject(f"object {n + 1}", None if masks is None else masks[n], box))
     return Clip(clip_id, prompt or "A video.", video, fps, tuple(objects), path)
 
 
-def _maps(folder: Path, clip_id: str) -> npt.NDArray[np.uint8] | None:
-    for path in (folder / clip_id, folder / f"{clip_id}.mp4"):
-        if path.exists():
-            return read_video(path)
-    return None
-
-
-def _fitted(
-    masks: npt.NDArray[np.bool_], video: npt.NDArray[np.uint8], clip_id: str, root: Path
-) -> npt.NDArray[np.bool_]:
-    if masks.shape[1:] != video.shape[1:3] or len(masks) < len(video):
-        found, asked = f"{masks.shape[2]}x{masks.shape[1]}", f"{video.shape[2]}x{video.shape[1]}"
-        what = f"maps are {len(masks)} frames of {found} px, the video is {len(video)} frames of {asked}"
-        raise InputError(root / "masks" / clip_id, what, "give maps of the video's size and length")
-    return masks[: len(video)]
+def _maps(folder: Path, clip_id: str, video: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
+    """Maps `[T, H, W, 3]` of the video's frames, or None where there are none."""
+    path = next((p for p in (folder / clip_id, folder / f"{clip_id}.mp4") if p.exists()), None)
+    if path is None:
+        return None
+    maps = read_video(path)
+    if path.is_dir():
+        check_numbers(path, sorted(p.stem for p in path.glob("*.png")))
+    if maps.shape[1:3] != video.shape[1:3] or len(maps) < len(video):
+        found, asked = (f"{len(v)} frames of {v.shape[2]}x{v.shape[1]} px" for v in (maps, video))
+        what = f"maps are {found}, the video is {asked}"
+        raise InputError(path, what, "give maps of the video's size and length")
+    return maps[: len(video)]
 
 
 def write(suite: Suite, root: Path) -> None:

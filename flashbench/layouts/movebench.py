@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
-from flashbench.files.atomic import write_bytes, write_text
+from flashbench.files.atomic import read_text, write_bytes, write_text
 from flashbench.files.video import write_mp4
 from flashbench.layouts.clips import Clip, Source
-from flashbench.layouts.points import Paths, clip_of, paths_of, write_jpeg
+from flashbench.layouts.points import Paths, clip_of, one_line, paths_of, write_jpeg
 
 MODES = ("multi", "single")
 
@@ -35,7 +35,7 @@ def read(root: Path) -> Source:
         listed = root / f"{mode}_track.txt"
         if not listed.is_file():
             continue
-        for number, line in enumerate(listed.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(read_text(listed).split("\n"), 1):
             name, comma, caption = line.partition(",")
             if line.strip() and not comma:
                 raise InputError(listed, f"line {number} has no comma", "write ID,CAPTION")
@@ -84,7 +84,7 @@ def write(suite: Suite, root: Path) -> None:
             _save(folder / f"{case_id}_visibility.npy", paths.visible.T[None])
         write_jpeg(root / "first_frame" / f"{case_id}.jpg", case.first_frame)
         write_mp4(root / "videos" / f"{case_id}.mp4", video, case.fps)
-        lines.append((len(case.objects), f"{case_id},{case.prompt}\n"))
+        lines.append((len(case.objects), f"{case_id},{one_line(case.prompt)}\n"))
     write_text(root / "multi_track.txt", "".join(line for n, line in lines if n > 1))
     write_text(root / "single_track.txt", "".join(line for n, line in lines if n == 1))
 

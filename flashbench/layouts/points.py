@@ -31,6 +31,11 @@ def paths_of(case: Case) -> Paths:
     return Paths(np.stack([o.path for o in case.objects]), np.stack([o.visible for o in case.objects]))
 
 
+def one_line(prompt: str) -> str:
+    """A prompt for a list of one line a clip."""
+    return " ".join(prompt.split())
+
+
 def video_of(root: Path, clip_id: str) -> tuple[Path, npt.NDArray[np.uint8], float]:
     """The reference video of a clip, which layouts of tracks leave out: `videos/ID.mp4` beside them.
 

@@ -74,12 +74,8 @@ def read(path: Path) -> Source:
     )
     if not clips or not all(isinstance(c, dict) for c in clips.values()):
         raise InputError(path, "holds no clips", "give a dict or a list of {video, points, occluded}")
-    ids = {_plain_name(str(k)): c for k, c in clips.items()}
+    ids = {str(k): c for k, c in clips.items()}
     return Source(path.stem, tuple(ids), lambda i: _clip(path, i, ids[i]))
-
-
-def _plain_name(name: str) -> str:
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name).lstrip(".") or "_"
 
 
 def _clip(path: Path, clip_id: str, held: dict[str, Any]) -> Clip:

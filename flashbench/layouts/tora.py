@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
-from flashbench.files.atomic import write_text
+from flashbench.files.atomic import read_text, write_text
 from flashbench.files.video import write_mp4, write_png
 from flashbench.layouts.clips import Clip, Source
-from flashbench.layouts.points import Paths, clip_of, paths_of, video_of
+from flashbench.layouts.points import Paths, clip_of, one_line, paths_of, video_of
 
 CANVAS = 256
 
@@ -32,7 +32,7 @@ def read(root: Path) -> Source:
     path = root / "prompts.txt"
     if not path.is_file():
         raise InputError(path, "is missing", "write lines ID,PROMPT; see docs/layouts.md")
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line for line in read_text(path).split("\n") if line.strip()]
     if bad := [k for k, line in enumerate(lines, 1) if "," not in line]:
         raise InputError(path, f"line {bad[0]} has no comma", "write ID,PROMPT")
     prompts = {i.strip(): p.strip() for i, _, p in (line.partition(",") for line in lines)}
@@ -54,7 +54,7 @@ def _clip(root: Path, clip_id: str, prompt: str) -> Clip:
 def _points(path: Path) -> npt.NDArray[np.float64]:
     try:
         points = np.array(
-            [[float(v) for v in line.split(",")] for line in path.read_text().splitlines() if line.strip()]
+            [[float(v) for v in line.split(",")] for line in read_text(path).splitlines() if line.strip()]
         )
     except (OSError, ValueError) as error:
         raise InputError(path, f"cannot be read ({error})", "write lines x,y") from error
@@ -80,5 +80,5 @@ def write(suite: Suite, root: Path) -> None:
             write_text(root / "trajs" / case_id / f"{k:02d}.txt", "".join(f"{x},{y}\n" for x, y in on))
         write_png(root / "images" / f"{case_id}.png", case.first_frame)
         write_mp4(root / "videos" / f"{case_id}.mp4", video, case.fps)
-        lines.append(f"{case_id},{case.prompt}\n")
+        lines.append(f"{case_id},{one_line(case.prompt)}\n")
     write_text(root / "prompts.txt", "".join(lines))

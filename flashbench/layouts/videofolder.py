@@ -7,9 +7,7 @@ or `points` `[N][T][x, y]` px, null on frames on which the object is not seen. I
 
 from __future__ import annotations
 
-import csv
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,9 @@ import numpy.typing as npt
 
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
-from flashbench.files.atomic import leads_out, write_text
+from flashbench.files.atomic import leads_out, read_text, write_text
 from flashbench.files.video import probe, read_video, write_mp4
-from flashbench.layouts.clips import Clip, ClipObject, Source
+from flashbench.layouts.clips import Clip, ClipObject, Source, table
 
 LISTS = ("metadata.jsonl", "metadata.csv")
 PROMPTS = ("prompt", "text", "caption")
@@ -38,20 +36,19 @@ def read(root: Path) -> Source:
         raise InputError(root, "holds neither metadata.jsonl nor metadata.csv", "list the videos in one of them")
     rows = _csv(path) if path.suffix == ".csv" else _jsonl(path)
     known: dict[str, tuple[str, dict[str, Any]]] = {}
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(rows, start=2 if path.suffix == ".csv" else 1):
         where = f"{path}, line {number}"
         name = row.get("file_name")
         if not isinstance(name, str) or not name:
             raise InputError(where, "field 'file_name' is missing", "name the video, relative to the list")
-        base = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(name).stem).strip("-.") or "clip"
-        clip_id = base if base not in known else f"{base}-{number}"
-        known[clip_id] = where, row
+        stem = Path(name).stem
+        known[stem if stem not in known else f"{stem}-{number}"] = where, row
     return Source(root.resolve().name, tuple(known), lambda i: _clip(root, i, *known[i]))
 
 
 def _jsonl(path: Path) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             try:
                 row = json.loads(line)
@@ -66,9 +63,8 @@ def _jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def _csv(path: Path) -> list[dict[str, Any]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows: list[dict[str, Any]] = list(csv.DictReader(file))
-    for number, row in enumerate(rows, start=1):
+    rows: list[dict[str, Any]] = [*table(path, ("file_name",))[0]]
+    for number, row in enumerate(rows, start=2):
         for name in ("names", *KINDS):
             if row.get(name):
                 try:
@@ -96,6 +92,8 @@ def _clip(root: Path, clip_id: str, where: str, row: dict[str, Any]) -> Clip:
     if kind is None:
         mend = "give boxes or points, or make the case with `flashbench annotate`"
         raise InputError(where, "has neither boxes nor points of its objects", mend)
+    if not isinstance(row[kind], list):
+        raise InputError(where, f"field {kind!r} is no list", f"give one list of {kind} an object")
     paths = [
         _path(values, kind, len(video), f"{where}, field {kind!r}, object {n}") for n, values in enumerate(row[kind])
     ]

@@ -46,6 +46,7 @@ class Metric:
         version: counts changes of the definition; a part of the metric's fingerprint.
         embedded: its networks come with flashbench, and it is taken where no metric is named.
         pictures: the only ones that it can read (`Suite.pictures`), or None.
+        wants: what a case must hold for it beside a path; a metric that no case holds this for is left out by name.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Metric:
     version: int = 1
     embedded: bool = True
     pictures: Pictures | None = None
+    wants: str = ""
 
     @property
     def needs_reference(self) -> bool:
@@ -74,6 +76,7 @@ _TAPVID = "TAP-Vid (Doersch et al. 2022), 'first' protocol, on object centres"
 _VBENCH = "VBench (Huang et al. 2024), on another network"
 _EPE_SOURCE = "end-point error, as MoveBench reports it"
 _LOST = "whether the model or the tracker lost an object: either counts as off by the diagonal; see the floor"
+_EXTENT = "boxes or masks"
 _CLIPS = (
     "windows of 16 frames at stride max(1, (T-1)//48) from beginning, middle and end of frames 1..T-1 "
     "(T = 121: stride 2, from frames 1, 45 and 90; T at least 17)"
@@ -83,16 +86,17 @@ _PSNR = f"10 log10(255^2 / MSE) to the reference, at most {PSNR_CAP:.0f}, mean o
 _STLPIPS = f"ST-LPIPS (AlexNet) distance to the reference, mean over {_SAMPLED}"
 
 
-def _epe(name: str, over: str, blind: str = _LOST) -> Metric:
+def _epe(name: str, over: str, blind: str = _LOST, wants: str = "") -> Metric:
     formula = (
         "|tracked - asked centre| on frames on which the object is asked to be seen; capped at the diagonal, lost = "
         f"capped; {over}"
     )
-    return Metric(name, "px@256", "lower", 0, DIAGONAL_256, formula, _EPE_SOURCE, ("lk",), blind, worst=DIAGONAL_256)
+    worst = DIAGONAL_256
+    return Metric(name, "px@256", "lower", 0, worst, formula, _EPE_SOURCE, ("lk",), blind, worst=worst, wants=wants)
 
 
-def _share(name: str, formula: str, source: str, blind: str, extractor: str = "lk") -> Metric:
-    return Metric(name, "1", "higher", 0, 1, formula, source, (extractor,), blind, worst=0)
+def _share(name: str, formula: str, source: str, blind: str, extractor: str = "lk", wants: str = "") -> Metric:
+    return Metric(name, "1", "higher", 0, 1, formula, source, (extractor,), blind, worst=0, wants=wants)
 
 
 def _likeness(
@@ -171,7 +175,11 @@ _PATHS = (
         worst=DIAGONAL_256,
         floored=False,
     ),
-    _epe("epe_points_lk", "at the points that the case fixes on an object, which only condition `masks` does; mean"),
+    _epe(
+        "epe_points_lk",
+        "at the points that the case fixes on an object, which only condition `masks` does; mean",
+        wants="points, and the condition masks",
+    ),
     _share(
         "delta_avg_lk",
         "share of asked-visible frames with the centre nearer than 1, 2, 4, 8, 16 px (lost: none); mean over these",
@@ -198,12 +206,14 @@ _PATHS = (
         "IoU of the tracked mask (that of frame 0, carried along) and the asked visible one, where there is one",
         "MagicBench's M_IoU, with another tracker",
         "deformation: the tracker carries a rigid shape; looks inside the outline",
+        wants="masks on every frame",
     ),
     _share(
         "biou_lk",
         "IoU of the tracked and the asked box, both cut to the frame, on asked-visible frames",
         "MagicBench's B_IoU, with another tracker",
         "shape and looks inside the box",
+        wants=_EXTENT,
     ),
     Metric(
         name="arrival_lk",
@@ -217,6 +227,7 @@ _PATHS = (
         needs=("lk",),
         blind="distance from the path: only progress along it counts; paths under 8 px",
         worst=INF,
+        wants="a path of 8 px",
     ),
     Metric(
         name="speed_ratio_lk",
@@ -230,6 +241,7 @@ _PATHS = (
         needs=("lk",),
         blind="distance from the path; slow and fast stretches that cancel; paths under 8 px",
         worst=0,
+        wants="a path of 8 px",
     ),
     Metric(
         name="dynamic_lk",
@@ -281,6 +293,7 @@ _LOOKS = (
         _VBENCH,
         "a frozen video is best: read it beside dynamic_lk; a small object is pooled with what surrounds it",
         "lite0",
+        wants=_EXTENT,
     ),
     _share(
         "background_lite0",
@@ -288,6 +301,7 @@ _LOOKS = (
         _VBENCH,
         "a frozen video is best; a camera that is asked to move lowers it too: see the floor",
         "lite0",
+        wants=_EXTENT,
     ),
     _share(
         "flicker",

@@ -133,7 +133,7 @@ def _miou(f: Followed) -> float:
 def _biou(f: Followed) -> float:
     ious = []
     for o, boxes in zip(f.case.objects, f.found["boxes"], strict=True):
-        seen = o.visible[1:]
+        seen = o.visible[1:] & (not o.bare)
         ious.append(mean(regions.box_iou(_cut(boxes[1:], f.case.size), _cut(o.boxes[1:], f.case.size))[seen]))
     return mean(ious)
 
@@ -149,9 +149,16 @@ def _subject(s: Sample) -> float:
     """Frames on which the object is asked to be seen count; a lost object has a zero row there, whose cosine is 0."""
     lite0, values = s.measured["lite0"], []
     for o, rows in zip(s.case.objects, lite0["subject"], strict=True):
-        asked = o.visible[lite0["index"]]
+        asked = o.visible[lite0["index"]] & (not o.bare)
         values.append(consistency.subject_consistency(rows[asked]) if asked.sum() > 1 else NAN)
     return mean(values)
+
+
+def _background(s: Sample) -> float:
+    """NaN where nobody says how large an object is: what it leaves of the frame would be a guess."""
+    if any(o.bare for o in s.case.objects):
+        return NAN
+    return consistency.subject_consistency(s.measured["lite0"]["background"])
 
 
 def _dynamic(f: Followed) -> float:
@@ -193,7 +200,7 @@ _CASE: dict[str, Callable[[Sample], float]] = {
     "text_lit": lambda s: text.cosine_agreement(s.measured["text_lit"]["frames"], s.measured["text_lit"]["text"]),
     "text_conse": lambda s: text.cosine_agreement(s.measured["text_conse"]["frames"], s.measured["text_conse"]["text"]),
     "subject_lite0": _subject,
-    "background_lite0": lambda s: consistency.subject_consistency(s.measured["lite0"]["background"]),
+    "background_lite0": _background,
     "flicker": lambda s: float(s.measured["pixels"]["flicker"]),
     "psnr": lambda s: mean(s.measured["pixels"]["psnr"]),
     "ssim": lambda s: mean(s.measured["pixels"]["ssim"]),

@@ -46,14 +46,14 @@ class Lazy(Generic[T]):
 class LastVideo(threading.local, Generic[T]):
     """Remembers, in each thread, what was made of the last video: extractors that need the same share it."""
 
-    _video: Video | None = None
-    _value: T
+    _held: tuple[Video, T] | None = None
 
     def get(self, video: Video, make: Callable[[], T]) -> T:
         """The value for `video`, made by `make` unless it is that of the call before."""
-        if self._video is not video:
-            self._value, self._video = make(), video
-        return self._value
+        if self._held is None or self._held[0] is not video:
+            self._held = None  # what belongs to the video before is freed first: masks of a large one are many
+            self._held = video, make()
+        return self._held[1]
 
 
 def window_starts(frames: int) -> tuple[list[int], int]:

@@ -6,7 +6,7 @@ so that they are measured once for all runs of a suite.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from flashbench.files.atomic import read_json, read_npz, sha256_arrays, sha256_j
 from flashbench.files.video import read_video
 from flashbench.metrics.catalogue import Metric
 from flashbench.metrics.plugin import PLUGINS
-from flashbench.metrics.protocol import Arrays, Extractor
+from flashbench.metrics.protocol import Extractor
 from flashbench.metrics.values import Sample, case_values
 from flashbench.runs.layout import RunFolder
 from flashbench.runs.results import CaseScore
 
 Video = npt.NDArray[np.uint8]
+Measured = Mapping[str, Mapping[str, npt.NDArray[Any]]]  # by extractor
+LARGE = 2**20  # bytes
 _FEATURES = {"i3d": ("features", 0), "lite0": ("frames", 1)}
 
 
@@ -50,6 +52,27 @@ class Plan:
         return [e for name, e in self.extractors.items() if name in names]
 
 
+class Stored(Mapping[str, npt.NDArray[Any]]):
+    """The arrays of a measurement's file. Large ones (masks) are read each time they are asked for, and not kept."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._kept = path, dict[str, npt.NDArray[Any]]()
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        if name in self._kept:
+            return self._kept[name]
+        array = read_npz(self._path, name)[name]
+        if array.nbytes <= LARGE:
+            self._kept[name] = array
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(read_npz(self._path))
+
+    def __len__(self) -> int:
+        return len(read_npz(self._path))
+
+
 class Measurer:
     """Measurements of the videos of one case."""
 
@@ -59,13 +82,14 @@ class Measurer:
 
     def measure(
         self, video: Video, extractors: Iterable[Extractor], folder: Path, known: Path | None = None
-    ) -> dict[str, Arrays]:
+    ) -> Measured:
         """Measurements of a video by extractor: read from `folder`, else made and written there.
 
         A video that equals its reference is not measured again: its measurement is taken over from the references'
         cache, `known`.
         """
-        video_sha256, found = sha256_arrays(video), {}
+        video_sha256 = sha256_arrays(video)
+        found: dict[str, Mapping[str, npt.NDArray[Any]]] = {}
         for extractor in extractors:
             key = sha256_json([video_sha256, self.case_sha256, extractor.fingerprint])
             path = folder / extractor.name / f"{key}.npz"
@@ -78,30 +102,35 @@ class Measurer:
         return found
 
 
-def _read(path: Path, key: str) -> dict[str, npt.NDArray[Any]]:
-    arrays = read_npz(path)
-    if str(arrays.get("key", "")) != key:
+def _read(path: Path, key: str) -> Stored:
+    arrays = Stored(path)
+    if str(arrays["key"]) != key:
         raise InputError(path, "field key: it is another video's measurement", "delete it; it is measured again")
     return arrays
 
 
 def score_case(plan: Plan, case_id: str) -> CaseScore:
     """One case: measured where that is still to be done, then its values, floors and features."""
-    case, reference_video = plan.suite.load_case(case_id), plan.suite.load_reference(case_id)
-    measurer = Measurer(case, reference_video)
-    reference = Sample(case, measurer.measure(reference_video, plan.needs(reference=True), plan.cache))
-    sample, seconds = None, None
-    if plan.run.answered(case_id):
-        video, seconds = read_answer(plan.run, case)
-        measured = measurer.measure(video, plan.needs(), plan.run.measurements, plan.cache)
-        sample = Sample(case, measured, seconds)
-    else:  # no answer: black frames stand in where features of a set are compared
-        measured = measurer.measure(np.zeros_like(reference_video), plan.needs(sets=True), plan.run.measurements)
+    case, answered = plan.suite.load_case(case_id), plan.run.answered(case_id)
+    theirs_measured, measured, seconds = _measured(plan, case, answered)
+    reference = Sample(case, theirs_measured)
+    sample = Sample(case, measured, seconds) if answered else None
     values, floors = case_values(sample, reference, plan.metrics)
     sets = [e.name for e in plan.needs(sets=True)]
-    ours, theirs = ({name: _features(m, name) for name in sets} for m in (measured, reference.measured))
-    keys = {name: (str(measured[name]["key"]), str(reference.measured[name]["key"])) for name in sets}
+    ours, theirs = ({name: _features(m, name) for name in sets} for m in (measured, theirs_measured))
+    keys = {name: (str(measured[name]["key"]), str(theirs_measured[name]["key"])) for name in sets}
     return CaseScore(case_id, case.stratum, sample is None, values, floors, ours, theirs, keys)
+
+
+def _measured(plan: Plan, case: Case, answered: bool) -> tuple[Measured, Measured, float | None]:
+    """Measurements of the reference and of the answer, and the seconds that it took. Its videos end with it."""
+    video = plan.suite.load_reference(case.id)
+    measurer = Measurer(case, video)
+    reference = measurer.measure(video, plan.needs(reference=True), plan.cache)
+    if not answered:  # black frames stand in where features of a set are compared
+        return reference, measurer.measure(np.zeros_like(video), plan.needs(sets=True), plan.run.measurements), None
+    answer, seconds = read_answer(plan.run, case)
+    return reference, measurer.measure(answer, plan.needs(), plan.run.measurements, plan.cache), seconds
 
 
 def set_features(extractor: str) -> tuple[str, int]:
@@ -109,7 +138,7 @@ def set_features(extractor: str) -> tuple[str, int]:
     return _FEATURES[extractor] if extractor in _FEATURES else PLUGINS[extractor].features
 
 
-def _features(measured: Mapping[str, Mapping[str, npt.NDArray[Any]]], extractor: str) -> npt.NDArray[Any]:
+def _features(measured: Measured, extractor: str) -> npt.NDArray[Any]:
     array, first = set_features(extractor)
     return measured[extractor][array][first:]
 

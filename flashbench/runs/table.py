@@ -61,6 +61,13 @@ def notes(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+def left_out(rows: Sequence[Row], wanted: Sequence[Metric]) -> list[str]:
+    """A line that names the wanted metrics without a value, and what no case of the suite holds for them; or none."""
+    there = {row.metric for row in rows}
+    absent = [f"{m.name} (wants {m.wants})" if m.wants else m.name for m in wanted if m.name not in there]
+    return [f"Left out, since no case of the suite has what they want: {', '.join(absent)}."] if absent else []
+
+
 def metrics_table(metrics: Sequence[Metric]) -> RenderableType:
     """The catalogue: one line of facts a metric, then its formula, source and blind spots."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_header=False)

@@ -362,6 +362,7 @@ def zeros(*shape: int) -> np.ndarray[Any, Any]:
 
 
 N = 2
+NOTHING: dict[str, Any] = {name: ... for name in ("boxes", "masks_0", "masks_shape_0", "points_0", "point_visible_0")}
 BAD_CASES: list[tuple[str, Callable[[Path], object], str]] = [
     ("cut npz", lambda d: cut(d / "tracks" / f"{ID}.npz"), r"2-0000\.npz: is a damaged npz"),
     ("pickle", lambda d: edit_arrays(d, boxes=np.array([{}])), r"2-0000\.npz: is a damaged npz"),
@@ -392,7 +393,7 @@ BAD_CASES: list[tuple[str, Callable[[Path], object], str]] = [
     ("mask shape", lambda d: edit_arrays(d, masks_shape_0=np.array([9, 16, 64])), r"'masks_0': shape is \(9, 16, 64\)"),
     ("mask bits", lambda d: edit_arrays(d, masks_0=lambda m: m[:, :-1]), r"'masks_0': is uint8 \(9, 127\); give uint8"),
     ("strange", lambda d: edit_arrays(d, masks_7=zeros(1, 1)), "arrays: 'masks_7' belongs to none of 2 objects"),
-    ("nothing", lambda d: edit_arrays(d, boxes=..., masks_0=..., masks_shape_0=...), "has neither boxes nor masks"),
+    ("nothing", lambda d: edit_arrays(d, **NOTHING), "has neither boxes, points nor masks"),
     ("empty prompt", lambda d: edit_row(d, False, prompt=" "), "prompt is empty"),
     ("cut video", lambda d: cut(d / "videos" / f"{ID}.mkv"), r"2-0000\.mkv: (is truncated|breaks off)"),
     ("text video", lambda d: (d / "videos" / f"{ID}.mkv").write_text("no"), r"2-0000\.mkv: .* or is damaged"),
@@ -440,6 +441,19 @@ def test_masks_only(folder: Path) -> None:
     assert o.visible.tolist() == [t in (2, 3, 6) for t in range(FRAMES)]
     assert o.boxes[2].tolist() == [1.5, 4.5, 4.5, 8.5]
     assert [o.boxes[t].tolist() for t in (0, 1, 4, 5, 8)] == [o.boxes[t].tolist() for t in (2, 2, 3, 3, 6)]
+
+
+def test_points_only(folder: Path) -> None:
+    """Boxes stand round the points, and the object says that they mean no more."""
+    left = {f"{k}_{i}": ... for i in range(N) for k in ("masks", "masks_shape", "centres")}
+    points = np.tile(np.array([[[4, 5]], [[9, 5]]], np.float32), (1, FRAMES, 1))
+    seen = np.ones((2, FRAMES), np.bool_)
+    seen[:, 3] = False
+    both = {f"points_{i}": points for i in range(N)} | {f"point_visible_{i}": seen for i in range(N)}
+    edit_arrays(folder, boxes=..., visible=..., **left, **both)
+    o, _ = read_suite(folder).load_case(ID).objects
+    assert o.boxes[0].tolist() == [4, 4, 9, 6] and o.bare and o.path[0].tolist() == [6.5, 5]
+    assert o.visible.tolist() == [t != 3 for t in range(FRAMES)]
 
 
 def test_frame_0_masks_and_few_fields_round_trip(tmp_path: Path) -> None:

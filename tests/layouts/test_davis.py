@@ -55,7 +55,7 @@ def test_another_size_and_length(root: Path) -> None:
     [
         (lambda r: (r / "JPEGImages/480p/1-0000/00004.jpg").unlink(), "00004.jpg: is missing or no picture"),
         (lambda r: (r / "Annotations/480p/1-0000/00004.png").write_bytes(b"x"), "00004.png: cannot be read"),
-        (lambda r: (r / "prompts.csv").write_text("a\nb\n"), "no columns clip and prompt"),
+        (lambda r: (r / "prompts.csv").write_text("a\nb\n"), "no column clip, or no rows"),
     ],
 )
 def test_damage_is_named(root: Path, damage, says: str) -> None:  # type: ignore[no-untyped-def]

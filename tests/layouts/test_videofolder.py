@@ -109,6 +109,7 @@ def test_two_videos_of_one_name(folder: Path) -> None:
         (lambda r: r.update(file_name="gone.mp4"), "gone.mp4: is missing"),
         (lambda r: r.pop("prompt"), "has no prompt or text or caption"),
         (lambda r: r.pop("boxes"), "has neither boxes nor points.*flashbench annotate"),
+        (lambda r: r.update(boxes=5), "line 1: field 'boxes' is no list; give one list of boxes an object"),
         (lambda r: r.update(names=["a", "b", "c", "d"]), "does not name the 1 objects"),
         (lambda r: r["boxes"][0].pop(), r"has shape \[20, 4\], the video has 21 frames"),
         (lambda r: r["boxes"][0].__setitem__(3, [1, 2]), "field 'boxes', object 0.*is not a list of numbers"),

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from flashbench.cases.schema import Case, ObjectTrack
+from flashbench.cases.schema import Case, ObjectTrack, around
 from flashbench.metrics import mmd
 from flashbench.metrics.catalogue import METRICS, choose
 from flashbench.metrics.values import CASE_METRICS, SET_METRICS, Sample, case_values, paired_mmd2, worst
@@ -56,6 +56,26 @@ def found(asked: Case, shift: float = 0.0, drift: float = 0.0, lost: int = 0) ->
 
 def value(name: str, asked: Case, **lk: Any) -> float:
     return CASE_METRICS[name](Sample(asked, {"lk": found(asked, **lk)}))
+
+
+def test_of_points_alone_nothing_is_guessed() -> None:
+    """Nobody says how large such an object is: what needs its extent has no value, the path has one."""
+    known = track(40)
+    assert known.points is not None and known.point_visible is not None
+    bare = ObjectTrack("dots", around(known.points), known.visible, None, None, known.points, known.point_visible)
+    assert bare.bare and not known.bare and not dataclasses.replace(bare, boxes=bare.boxes + 1).bare
+
+    def sample(*objects: ObjectTrack) -> Sample:
+        lk = {k: np.repeat(v, len(objects), axis=0) for k, v in found(case(40)).items()}
+        rows = np.eye(4, 6)[None].repeat(len(objects), axis=0)
+        lite0 = {"subject": rows, "background": rows[0], "index": np.arange(4)}
+        return Sample(dataclasses.replace(case(40), objects=objects), {"lk": lk, "lite0": lite0})
+
+    for name in ("biou_lk", "miou_lk", "subject_lite0", "background_lite0"):
+        assert math.isnan(CASE_METRICS[name](sample(bare))), name
+    assert CASE_METRICS["epe_lk"](sample(bare)) == 0
+    assert CASE_METRICS["biou_lk"](sample(bare, known)) == pytest.approx(1)
+    assert math.isnan(CASE_METRICS["background_lite0"](sample(bare, known)))
 
 
 @pytest.mark.parametrize("metric", LK, ids=lambda m: m.name)

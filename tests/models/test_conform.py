@@ -40,6 +40,22 @@ def test_the_nearest_frame_in_time(case: Case) -> None:
     assert np.array_equal(fast[:, 0, 0, 0], 2 * np.arange(case.frames))
 
 
+def test_81_frames_at_16_for_121_at_24(suite: Suite) -> None:
+    """What Wan makes, asked for what this benchmark asks: every frame is one that it made, the last is its last."""
+    from dataclasses import replace
+
+    short = suite.load_case(suite.case_ids[0]).asked()
+    track = replace(
+        short.objects[0], boxes=short.objects[0].boxes[:1].repeat(121, 0), visible=np.ones(121, bool), masks=None
+    )
+    case = replace(short, objects=(track,), fps=24.0, condition="boxes")
+    made = conform(counted(81, 48, 83), 16.0, case, "x")  # 480 x 832, a tenth of it
+    assert made.shape == (121, *case.size, 3)
+    assert made[:5, 0, 0, 0].tolist() == [0, 1, 1, 2, 3] and made[-1, 0, 0, 0] == 80
+    with pytest.raises(InputError, match="make a longer video"):
+        conform(counted(80, 48, 83), 16.0, case, "x")
+
+
 def test_the_middle_of_a_wider_picture(case: Case) -> None:
     height, width = case.size
     video = np.zeros((case.frames, 2 * height, 4 * width, 3), np.uint8)
