@@ -90,7 +90,8 @@ def train(
 @click.option("-o", "--output", default="sample.mkv", show_default=True, type=click.Path(path_type=Path))
 def sample(image: Path, prompt: str, boxes: Path, model: str, seed: int, output: Path) -> None:
     """Make a video from IMAGE (PNG), a prompt and box keyframes."""
-    from flashbench.files.video import read_png, write_video
+    from flashbench.files.png import read_png
+    from flashbench.files.video import write_video
     from flashmotion.conditioning import maps_of
     from flashmotion.keyframes import case_from_keyframes
     from flashmotion.presets import preset

@@ -12,7 +12,8 @@ import pytest
 from flashbench.backbones import assets
 from flashbench.cases.scenes import sprites_suite
 from flashbench.errors import InputError
-from flashbench.files.video import read_video, write_png
+from flashbench.files.png import write_png
+from flashbench.files.video import read_video
 from flashmotion import cli
 from flashmotion.presets.nano import NANO
 from flashmotion.training.watch import Collapse
