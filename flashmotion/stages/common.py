@@ -18,6 +18,7 @@ from flashmotion.networks.codec import STRIDE, PatchCodec, to_latents
 from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.schema import Preset, Schedule
 from flashmotion.training.data import scene
+from flashmotion.training.muon import Muon
 
 # What a step says of itself, by name. The trainer reads tensors off the device, many steps together.
 Losses = dict[str, Tensor | float]
@@ -65,9 +66,7 @@ def optimizers(nets: Iterable[nn.Module], schedule: Schedule, prefix: str = "") 
                 (matrices if schedule.muon_lr and q.ndim == 2 and id(q) in blocks else rest).append(q)
     made: dict[str, torch.optim.Optimizer] = {}
     if matrices:
-        made[prefix + "muon"] = torch.optim.Muon(
-            matrices, lr=schedule.muon_lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
-        )
+        made[prefix + "muon"] = Muon(matrices, lr=schedule.muon_lr)
     made[prefix + "adamw"] = torch.optim.AdamW(rest, lr=schedule.lr, betas=schedule.betas, weight_decay=0.0, fused=True)
     return made
 
