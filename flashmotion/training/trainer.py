@@ -25,6 +25,7 @@ from flashmotion.presets.schema import Schedule
 from flashmotion.training.log import append, keep_until, last_step
 from flashmotion.training.watch import Collapse, Watch
 
+SAVE_EVERY = 200  # steps
 GATHER = 20  # steps whose losses are read off a GPU together, which is not waited for in between
 
 
@@ -72,7 +73,7 @@ class Trainer:
         folder: Path,
         seed: int,
         config: dict[str, Any],
-        save_every: int = 200,
+        save_every: int = SAVE_EVERY,
         validate_every: int = 500,
         report_to: str = "none",
         generator: type[torch.Generator] = torch.Generator,
@@ -110,13 +111,7 @@ class Trainer:
                 self.checkpoint, f"cannot be read ({type(error).__name__})", "delete it to start this stage anew"
             ) from error
         try:
-            for k, net in self.stage.nets.items():
-                net.load_state_dict(state["nets"][k])
-            for k, net in self.averages.items():
-                net.load_state_dict(state["averages"][k])
-            for k, o in self.stage.optimizers.items():
-                o.load_state_dict(state["optimizers"][k])
-            self.done, self.seconds = int(state["step"]), float(state["seconds"])
+            self.restore(state)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(
                 self.checkpoint,
@@ -124,17 +119,30 @@ class Trainer:
                 "choose another --folder, or delete it to start this stage anew",
             ) from error
 
-    def save(self) -> None:
-        """Writes the checkpoint atomically."""
-        state = {
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to a state."""
+        for k, net in self.stage.nets.items():
+            net.load_state_dict(state["nets"][k])
+        for k, net in self.averages.items():
+            net.load_state_dict(state["averages"][k])
+        for k, o in self.stage.optimizers.items():
+            o.load_state_dict(state["optimizers"][k])
+        self.done, self.seconds = int(state["step"]), float(state["seconds"])
+
+    def state(self) -> dict[str, Any]:
+        """All that a run goes on from."""
+        return {
             "step": self.done,
             "seconds": self.seconds,
             "nets": {k: n.state_dict() for k, n in self.stage.nets.items()},
             "averages": {k: n.state_dict() for k, n in self.averages.items()},
             "optimizers": {k: o.state_dict() for k, o in self.stage.optimizers.items()},
         }
+
+    def save(self) -> None:
+        """Writes the checkpoint atomically."""
         buffer = io.BytesIO()
-        torch.save(state, buffer)
+        torch.save(self.state(), buffer)
         write_bytes(self.checkpoint, buffer.getbuffer())
 
     def _average(self) -> None:
@@ -147,7 +155,7 @@ class Trainer:
     def run(self, batches: Iterable[Any], minutes: float | None = None) -> bool:
         """Trains until the schedule ends or `minutes` are over. Returns True when the schedule is complete."""
         if self._due() and last_step(self.folder / "validation.csv") != self.done:  # killed between saving and this
-            self._validate()
+            self.validate()
         started = last = time.monotonic()
         for batch in batches:
             if self.done >= self.schedule.steps:
@@ -171,7 +179,7 @@ class Trainer:
             if save:
                 self.save()
             if self._due():
-                self._validate()
+                self.validate()
                 last = time.monotonic()
             if over:
                 break
@@ -207,7 +215,8 @@ class Trainer:
                 flush=True,
             )
 
-    def _validate(self) -> None:
+    def validate(self) -> None:
+        """Measures the averages and writes down what is found."""
         # Its shapes are its own: on a GPU, compiling for them takes longer than running them as they are.
         with nullcontext() if self.device.type == "cpu" else torch.compiler.set_stance("force_eager"):
             values = self.stage.validate(self.averages, self.folder, self.done)
