@@ -21,7 +21,8 @@ from flashbench.cases.segment import mask_in
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_json
 from flashbench.files.fit import Fit
-from flashbench.files.video import probe, read_png, read_video, write_png
+from flashbench.files.png import read_png, write_png
+from flashbench.files.video import probe, read_video
 from flashbench.tracking.protocol import ObjectTracker, ObjectTracks
 
 Video = npt.NDArray[np.uint8]

@@ -26,6 +26,25 @@ def group() -> None:
     "--minutes", type=click.FloatRange(min=0), help="Stop (and save) after this time; the same command goes on later."
 )
 @click.option("--steps", type=click.IntRange(min=1), help="Length of the schedule, instead of the preset's.")
+@click.option(
+    "--fit",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MINUTES",
+    help="Set the length of the schedule so that it ends after this time, at the speed measured here.",
+)
+@click.option("--batch", type=click.IntRange(min=1), help="Samples a step, instead of the preset's.")
+@click.option("--device", default="cpu", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
+@click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(min=0), help="Processes that render scenes."
+)
+@click.option("--pool", is_flag=True, help="Render all scenes first and keep them on the device (16 GB for nano).")
+@click.option(
+    "--noise",
+    default="cpu",
+    show_default=True,
+    type=click.Choice(["cpu", "device"]),
+    help="Where noise is drawn: the same numbers on every device, or faster.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
 @click.option("--dtype", default="auto", type=click.Choice(["auto", "fp32", "bf16"]), show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Compile the blocks (needs a C++ compiler).")
@@ -41,6 +60,12 @@ def train(
     seed: int,
     minutes: float | None,
     steps: int | None,
+    fit: float | None,
+    batch: int | None,
+    device: str,
+    workers: int,
+    pool: bool,
+    noise: str,
     threads: int | None,
     dtype: str,
     compiled: bool,
@@ -58,22 +83,41 @@ def train(
     import dataclasses
 
     from flashmotion.presets import changed, preset
-    from flashmotion.training.runs import STAGES, Options
+    from flashmotion.training.runs import STAGES, Options, with_schedule
     from flashmotion.training.runs import train as run
 
     if stage not in STAGES:
         raise InputError("STAGE", f"unknown stage {stage!r}", f"choose one of {', '.join(STAGES)}")
     chosen = changed(dataclasses.replace(preset(preset_name), adapter=adapter), changes)
-    field = STAGES[stage][2]
+    for option, value in (("--steps", steps), ("--fit", fit)):
+        if value is not None and not STAGES[stage][2]:
+            raise InputError(option, f"{stage} makes as many updates as stage 3", f"leave {option} out")
+    for option, given in (("--batch", batch is not None), ("--device", device == "cuda"), ("--pool", pool)):
+        if given and stage == "codec":
+            raise InputError(option, "the codec is fitted on the CPU, in one go", f"leave {option} out")
+    if steps is not None and fit is not None:
+        raise InputError("--fit", "--steps gives a length too", "leave one of them out")
     if steps is not None:
-        if not field:
-            raise InputError("--steps", f"{stage} makes as many updates as stage 3", "leave --steps out")
-        chosen = dataclasses.replace(chosen, **{field: dataclasses.replace(getattr(chosen, field), steps=steps)})
-    run(
-        stage,
-        chosen,
-        Options(folder, seed, minutes, threads, dtype, compiled, report_to=report_to, run=run_name, warm=warm),
+        chosen = with_schedule(chosen, stage, steps=steps)
+    if batch is not None:
+        chosen = with_schedule(chosen, stage, batch=batch)
+    options = Options(
+        folder,
+        seed,
+        minutes,
+        threads,
+        dtype,
+        compiled,
+        workers,
+        report_to,
+        run_name,
+        warm,
+        device,
+        fit,
+        pool,
+        noise,
     )
+    run(stage, chosen, options)
 
 
 @group.command()
@@ -90,7 +134,8 @@ def train(
 @click.option("-o", "--output", default="sample.mkv", show_default=True, type=click.Path(path_type=Path))
 def sample(image: Path, prompt: str, boxes: Path, model: str, seed: int, output: Path) -> None:
     """Make a video from IMAGE (PNG), a prompt and box keyframes."""
-    from flashbench.files.video import read_png, write_video
+    from flashbench.files.png import read_png
+    from flashbench.files.video import write_video
     from flashmotion.conditioning import maps_of
     from flashmotion.keyframes import case_from_keyframes
     from flashmotion.presets import preset

@@ -19,10 +19,11 @@ PALETTE = np.array(
     np.uint8,
 ) // 2 + 63
 # fmt: on
+COLOURS = np.concatenate([np.zeros((1, 3), np.uint8), PALETTE])  # by index: 0 where nothing is
 
 
-def _outline(canvas: npt.NDArray[np.uint8], box: npt.NDArray[np.float32], colour: npt.NDArray[np.uint8]) -> None:
-    h, w = canvas.shape[:2]
+def _outline(canvas: npt.NDArray[np.uint8], box: npt.NDArray[np.float32], colour: int) -> None:
+    h, w = canvas.shape
     width = max(1, min(h, w) // 100)
     x0, y0 = np.ceil(box[:2]).astype(int)
     x1, y1 = np.floor(box[2:]).astype(int)
@@ -35,13 +36,13 @@ def _outline(canvas: npt.NDArray[np.uint8], box: npt.NDArray[np.float32], colour
                 canvas[y, max(x0, 0) : max(x1 + 1, 0)] = colour
 
 
-def colour_maps(
+def index_maps(
     masks: npt.NDArray[np.bool_],
     boxes: npt.NDArray[np.float32],
     visible: npt.NDArray[np.bool_],
     condition: str,
 ) -> npt.NDArray[np.uint8]:
-    """Draws the condition.
+    """Draws the condition in numbers of colours.
 
     Args:
         masks: bool `[N, F, H, W]`, or `[N, 1, H, W]` where only frame 0 is needed.
@@ -50,12 +51,12 @@ def colour_maps(
         condition: `masks` or `boxes`.
 
     Returns:
-        uint8 `[F, H, W, 3]`.
+        uint8 `[F, H, W]`, 0 where nothing is.
     """
     n, f = visible.shape
-    maps = np.zeros((f, *masks.shape[2:], 3), np.uint8)
+    maps = np.zeros((f, *masks.shape[2:]), np.uint8)
     for i in range(n):
-        colour = PALETTE[i % len(PALETTE)]
+        colour = 1 + i % len(PALETTE)
         filled = masks[i] if condition == "masks" else masks[i, :1]
         maps[: len(filled)][filled] = colour
         if condition == "boxes":
@@ -63,6 +64,13 @@ def colour_maps(
                 if k > 0:
                     _outline(maps[k], boxes[i, k], colour)
     return maps
+
+
+def colour_maps(
+    masks: npt.NDArray[np.bool_], boxes: npt.NDArray[np.float32], visible: npt.NDArray[np.bool_], condition: str
+) -> npt.NDArray[np.uint8]:
+    """Draws the condition, as `index_maps` takes it: uint8 `[F, H, W, 3]`."""
+    return COLOURS[index_maps(masks, boxes, visible, condition)]
 
 
 def maps_of(case: Case) -> npt.NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from flashbench.cases.schema import Case, Condition, ObjectTrack, touches
 from flashbench.cases.segment import mask_in
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_json
-from flashbench.files.video import read_png
+from flashbench.files.png import read_png
 
 
 def carried(

@@ -12,6 +12,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from flashmotion import flow
+from flashmotion.device import noise
 from flashmotion.networks.generator import Request, embed, predict_x0
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
@@ -50,8 +51,7 @@ def guided(conditional: Denoiser, unconditional: Denoiser, w: float) -> Denoiser
 def start(first: Tensor, latent_frames: int, rng: torch.Generator) -> Tensor:
     """Noise behind the clean first latent `[B, C, 1, h, w]`."""
     b, c, _, h, w = first.shape
-    noise = torch.randn((b, c, latent_frames - 1, h, w), generator=rng, dtype=torch.float32).to(first.device)
-    return torch.cat([first.float(), noise], dim=2)
+    return torch.cat([first.float(), noise((b, c, latent_frames - 1, h, w), rng, first.device)], dim=2)
 
 
 def multi_step(model: Denoiser, x: Tensor, times: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ def few_step(model: Denoiser, x: Tensor, times: Sequence[float], rng: torch.Gene
     for i, now in enumerate(times):
         x0 = model(x, torch.full((len(x),), float(now), device=x.device))
         if i + 1 < len(times):
-            eps = torch.randn(x0[:, :, 1:].shape, generator=rng, dtype=torch.float32).to(x.device)
+            eps = noise(x0[:, :, 1:].shape, rng, x.device)
             later = flow.noised(x0[:, :, 1:].float(), eps, torch.full((len(x),), float(times[i + 1]), device=x.device))
             x = torch.cat([x[:, :, :1], later], dim=2)
     return x0

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from flashbench.cases.schema import Case
 from flashbench.cases.suites import open_suite
-from flashbench.files.video import read_video, write_png
+from flashbench.files.png import write_png
+from flashbench.files.video import read_video
 from flashmotion.conditioning import PALETTE
 
 Video = npt.NDArray[np.uint8]

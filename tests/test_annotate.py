@@ -13,7 +13,8 @@ from flashbench.cases.folder import read_suite
 from flashbench.cases.scenes import sprites_suite
 from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
-from flashbench.files.video import write_png, write_video
+from flashbench.files.png import write_png
+from flashbench.files.video import write_video
 from flashbench.tracking.lk import LKTracker
 
 
@@ -45,7 +46,7 @@ def test_objects_are_followed(annotated: tuple[Case, Case, np.ndarray]) -> None:
 def test_the_sheet_shows_it(annotated: tuple[Case, Case, np.ndarray], tmp_path: Path) -> None:
     _, case, video = annotated
     annotate.sheet(case, video, tmp_path / "sheet.png")
-    from flashbench.files.video import read_png
+    from flashbench.files.png import read_png
 
     assert read_png(tmp_path / "sheet.png").shape == (2 * 96 * 3, 4 * 96 * 3, 3)
 

@@ -15,7 +15,8 @@ from flashbench.cases.content import reference_sha256
 from flashbench.cases.schema import Case, Condition, ObjectTrack, around, is_file_name, touches
 from flashbench.errors import InputError
 from flashbench.files.atomic import leads_out, read_npz, write_npz
-from flashbench.files.video import read_png, read_video_as, write_png, write_video
+from flashbench.files.png import read_png, write_png
+from flashbench.files.video import read_video_as, write_video
 
 Arrays = dict[str, npt.NDArray[Any]]
 RESTORE = "restore the folder, or build it again"

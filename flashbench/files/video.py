@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -23,18 +22,16 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
-from PIL import Image
 
 from flashbench.errors import InputError
-from flashbench.files.atomic import StrPath, read_bytes, write_bytes
+from flashbench.files.atomic import StrPath, write_bytes
+from flashbench.files.png import AGAIN, MAX_PIXELS, check_pixels, png_size, read_png
 from flashbench.files.truncation import cut_short
 
 FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "matroska", ".gif": "gif"}
 KINDS = ", ".join(name[1:] for name in FORMATS) + " or a folder of PNGs"
-MAX_PIXELS = 2**28  # of all frames together: 768 MiB as RGB
 _SWS = int(Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT)
 HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics, ITU-T H.273
-_AGAIN = "give a whole file, or make it again"
 
 # FFV1 reports a failed slice checksum only as a log line, which PyAV drops unless a level is set.
 if av.logging.get_level() is None:
@@ -61,7 +58,7 @@ def probe(path: StrPath) -> VideoInfo:
     path = Path(path)
     if path.is_dir():
         names = _png_names(path)
-        return VideoInfo(len(names), None, _png_size(names[0]))
+        return VideoInfo(len(names), None, png_size(names[0]))
     with av.logging.Capture(local=True), _opened(path) as (container, stream, info):
         with contextlib.suppress(av.FFmpegError, ValueError):  # damage is the reader's to name
             first = next(container.decode(stream), None)
@@ -184,55 +181,6 @@ def write_mp4(path: StrPath, frames: npt.NDArray[np.uint8], fps: float, crf: int
     write_bytes(path, mp4_bytes(frames, fps, {"crf": str(crf)}))
 
 
-def write_png(path: StrPath, frame: npt.NDArray[np.uint8]) -> None:
-    """Writes one uint8 `[H, W, 3]` RGB frame as PNG. Raises InputError where it cannot be written."""
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        raise ValueError(f"frame is {frame.dtype} {frame.shape}, not uint8 [H, W, 3]")
-    file = io.BytesIO()
-    Image.fromarray(frame).save(file, "PNG")
-    write_bytes(path, file.getbuffer())
-
-
-def read_png(path: StrPath, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
-    """Reads a PNG with 8 bits a channel (grey, palette, RGB or RGBA, whose alpha is dropped).
-
-    Returns:
-        uint8 `[H, W, 3]` RGB.
-
-    Raises:
-        InputError: missing, damaged, not a PNG, 16 bits a channel, or more than `max_pixels` pixels.
-    """
-    height, width = _png_size(path)
-    _check_pixels(path, width * height, max_pixels)
-    try:
-        with Image.open(io.BytesIO(read_bytes(path)), formats=["PNG"]) as image:
-            if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
-                raise InputError(path, f"has pixels of mode {image.mode}", "save it with 8 bits a channel")
-            return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(path, f"is a damaged PNG: {error}", _AGAIN) from error
-
-
-def _png_size(path: StrPath) -> tuple[int, int]:
-    """(H, W) from a PNG's header."""
-    data = read_bytes(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit has a clearer line
-            with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-                return image.height, image.width
-    except Image.DecompressionBombError as error:
-        raise InputError(path, "has too many pixels", "give smaller frames") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        what = "is empty" if not data else "is not a PNG, or its header is damaged"
-        raise InputError(path, what, _AGAIN) from error
-
-
-def _check_pixels(path: StrPath, pixels: int, limit: int) -> None:
-    if pixels > limit:
-        raise InputError(path, f"has {pixels:,} pixels in all its frames, more than {limit:,}", "cut or shrink it")
-
-
 def _png_names(folder: Path) -> list[Path]:
     names = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".png" and not p.name.startswith("."))
     if not names:
@@ -242,12 +190,12 @@ def _png_names(folder: Path) -> list[Path]:
 
 def _read_folder(folder: Path, max_pixels: int) -> list[npt.NDArray[np.uint8]]:
     names = _png_names(folder)
-    size = _png_size(names[0])
-    _check_pixels(folder, len(names) * size[0] * size[1], max_pixels)
+    size = png_size(names[0])
+    check_pixels(folder, len(names) * size[0] * size[1], max_pixels)
     frames = []
     for name in names:
-        if _png_size(name) != size:
-            what = f"is {_px(_png_size(name))}, but {names[0].name} is {_px(size)}"
+        if png_size(name) != size:
+            what = f"is {_px(png_size(name))}, but {names[0].name} is {_px(size)}"
             raise InputError(name, what, "give frames of one size")
         frames.append(read_png(name, max_pixels))
     return frames
@@ -266,13 +214,13 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream, VideoInfo
     if format is None or not path.is_file():
         raise InputError(path, "is not a video that can be read", f"give {KINDS}")
     if path.stat().st_size == 0:
-        raise InputError(path, "is empty", _AGAIN)
+        raise InputError(path, "is empty", AGAIN)
     try:
         # An absolute path and a fixed demuxer: no name is taken for an address, no playlist is followed.
         container = av.open(str(path.resolve()), format=format)
     except (av.FFmpegError, OSError, ValueError) as error:
         what = "breaks off in its header" if cut_short(path, format) else f"is not a {path.suffix[1:]} video"
-        raise InputError(path, f"{what}, or is damaged: {_reason(error)}", _AGAIN) from error
+        raise InputError(path, f"{what}, or is damaged: {_reason(error)}", AGAIN) from error
     with container:
         if not container.streams.video:
             what = "breaks off in its header" if cut_short(path, format) else "holds no video stream"
@@ -286,7 +234,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream, VideoInfo
             frames = round(container.duration / av.time_base * rate)
         size = stream.codec_context.height, stream.codec_context.width
         if min(size) <= 0:
-            raise InputError(path, "has frames of no size, or of one that cannot be decoded", _AGAIN)
+            raise InputError(path, "has frames of no size, or of one that cannot be decoded", AGAIN)
         yield container, stream, VideoInfo(frames or None, float(rate) if rate else None, size)
 
 
@@ -297,25 +245,25 @@ def _reason(error: Exception) -> str:
 def _read_file(path: Path, max_pixels: int) -> list[npt.NDArray[np.uint8]]:
     frames: list[npt.NDArray[np.uint8]] = []
     with av.logging.Capture(local=True) as log, _opened(path) as (container, stream, info):
-        _check_pixels(path, (info.frames or 1) * info.size[0] * info.size[1], max_pixels)
+        check_pixels(path, (info.frames or 1) * info.size[0] * info.size[1], max_pixels)
         _check_range(path, stream)
         times: list[float] = []
         try:
             for frame in container.decode(stream):
                 if frame.is_corrupt or (stream.codec_context.name == "ffv1" and log):
-                    raise InputError(path, f"frame {len(frames)} is damaged", _AGAIN)
+                    raise InputError(path, f"frame {len(frames)} is damaged", AGAIN)
                 if (frame.height, frame.width) != info.size:
                     what = f"frame {len(frames)} is {_px((frame.height, frame.width))}, the first is {_px(info.size)}"
                     raise InputError(path, what, "give frames of one size")
-                _check_pixels(path, (len(frames) + 1) * frame.height * frame.width, max_pixels)
+                check_pixels(path, (len(frames) + 1) * frame.height * frame.width, max_pixels)
                 rgb = np.asarray(frame.to_ndarray(format="rgb24", interpolation=_SWS), np.uint8)
                 frames.append(np.rot90(rgb, _quarter_turns(path, frame)))
                 times += [] if frame.time is None else [frame.time]
         except (av.FFmpegError, ValueError) as error:
-            raise InputError(path, f"is damaged after {len(frames)} frames: {_reason(error)}", _AGAIN) from error
+            raise InputError(path, f"is damaged after {len(frames)} frames: {_reason(error)}", AGAIN) from error
     if cut_short(path, FORMATS[path.suffix.lower()]):
         expected = f" of {info.frames}" if info.frames and info.frames > len(frames) else ""
-        raise InputError(path, f"is truncated: it breaks off after {len(frames)}{expected} frames", _AGAIN)
+        raise InputError(path, f"is truncated: it breaks off after {len(frames)}{expected} frames", AGAIN)
     if not frames:
         raise InputError(path, "has no frames", "give a video with at least one frame")
     _check_rate(path, times)

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_text, write_bytes, write_text
-from flashbench.files.video import write_mp4, write_png
+from flashbench.files.png import write_png
+from flashbench.files.video import write_mp4
 from flashbench.layouts.clips import Clip, Source
 from flashbench.layouts.points import Paths, clip_of, paths_of
 

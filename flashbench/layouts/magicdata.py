@@ -17,7 +17,8 @@ import numpy.typing as npt
 from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import replacing
-from flashbench.files.video import probe, read_video, write_mp4, write_png
+from flashbench.files.png import write_png
+from flashbench.files.video import probe, read_video, write_mp4
 from flashbench.layouts.clips import Clip, ClipObject, Source, check_numbers, table
 from flashbench.layouts.colour_maps import colours_of, masks_of, outlines_of
 

@@ -13,6 +13,8 @@ from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
+from flashmotion.networks.constants import channels
+
 STRIDE = 4  # frames a latent frame
 
 
@@ -67,10 +69,7 @@ class PatchCodec(ModelMixin, ConfigMixin):
 
 
 def _scale(codec: nn.Module, like: Tensor) -> tuple[Tensor, Tensor]:
-    shape = (1, -1, 1, 1, 1)
-    config = codec.config
-    mean = torch.tensor(config.latents_mean, device=like.device, dtype=like.dtype).view(shape)
-    return mean, torch.tensor(config.latents_std, device=like.device, dtype=like.dtype).view(shape)
+    return channels(codec.config.latents_mean, like), channels(codec.config.latents_std, like)
 
 
 def to_latents(codec: nn.Module, video: Tensor) -> Tensor:

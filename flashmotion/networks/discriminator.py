@@ -87,7 +87,8 @@ class Discriminator(nn.Module):
             first: number of tokens of latent frame 0.
         """
         f, h, w = control.shape[2:]
-        yx = torch.stack(torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")).to(control)
+        axes = (torch.linspace(-1, 1, n, device=control.device, dtype=control.dtype) for n in (h, w))
+        yx = torch.stack(torch.meshgrid(*axes, indexing="ij"))
         place = yx[None, :, None].expand(len(control), -1, f, -1, -1)
         trajectory = torch.cat([control, place], dim=1).flatten(2).transpose(1, 2)
         queries = [b(x.float(), text, trajectory, first)[:, 0] for b, x in zip(self.branches, tapped, strict=True)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from diffusers import WanTransformer3DModel
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 (a pipeline that is loaded looks here for it)
 from torch import Tensor
+
+from flashmotion.networks.constants import channels
 
 
 class ResidualGenerator(WanTransformer3DModel):
@@ -76,7 +77,7 @@ class ResidualGenerator(WanTransformer3DModel):
         if s is None:
             return first + out
         t = t.view(-1, 1, 1, 1, 1).to(x.dtype)
-        square = torch.tensor(s, device=x.device, dtype=x.dtype).view(1, -1, 1, 1, 1).square()
+        square = channels(s, x).square()
         d2 = (1 - t).square() * square + t.square()
         known = (1 - t) * square / d2 * (x - (1 - t) * first)
         if out.shape[1] == 2 * x.shape[1]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from flashmotion import flow
+from flashmotion.device import moved
 from flashmotion.networks.adapters.hint import Hint
 from flashmotion.networks.codec import PatchCodec, to_latents, to_video
 from flashmotion.networks.generator import Request, embed, predict_x0
@@ -43,13 +44,13 @@ class Base:
         self.optimizers = common.optimizers(self.nets.values(), preset.base)
         self.held = common.held_out(preset, codec, test_text, "masks", clips)
 
-    def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+    def step(self, step: int, batch: Batch, rng: torch.Generator) -> common.Losses:
         p = self.preset
         z = to_latents(self.codec, batch.video)
-        t = flow.training_times(len(z), p.train_shift, p.high_noise, p.low_noise, rng)
+        t = moved(flow.training_times(len(z), p.train_shift, p.high_noise, p.low_noise, rng), z.device)
         request = Request(common.latents_with_noise(z, t, rng), t, batch.text.float(), batch.frames)
-        given = (torch.rand(len(z), generator=rng) < HINT_SHARE).view(-1, 1, 1).to(z)
-        with autocast(self.dtype):
+        given = moved((torch.rand(len(z), generator=rng) < HINT_SHARE).view(-1, 1, 1).to(z.dtype), z.device)
+        with autocast(self.dtype, self.codec.device):
             embedded = self.hint(to_latents(self.codec, batch.maps), embed(self.generator, request), given)
             x0 = predict_x0(self.generator, request, embedded=embedded)
         loss = x0_loss(p, self.codec, x0, z, t, batch.weight, batch.frames)
@@ -59,19 +60,19 @@ class Base:
     def validate(self, averages: Mapping[str, nn.Module], folder: Path, step: int) -> dict[str, float]:
         p, held = self.preset, self.held
         rng = torch.Generator().manual_seed(0)
-        frames = torch.arange(held.latents.shape[2])
+        frames = torch.arange(held.latents.shape[2], device=held.latents.device)
         model = averages["generator"]
         out: dict[str, float] = {}
-        with autocast(self.dtype):
+        with autocast(self.dtype, self.codec.device):
             for t in (0.2, 0.5, 0.8):
-                time = torch.full((len(held.latents),), t)
+                time = torch.full((len(held.latents),), t, device=held.latents.device)
                 request = Request(common.latents_with_noise(held.latents, time, rng), time, held.text, frames)
                 x0 = predict_x0(model, request).float()
                 out[f"psnr_x0_at_{t}"] = common.psnr(to_video(self.codec, x0), held.video)
             x = start(held.latents[:2, :, :1], held.latents.shape[2], rng)
             z = multi_step(denoiser(model, held.text[:2], frames), x, flow.sampling_times(20, p.sample_shift))
             x = start(held.latents[:2, :, :1], held.latents.shape[2], rng)
-            request = Request(x, torch.ones(2), held.text[:2], frames)
+            request = Request(x, torch.ones(2, device=x.device), held.text[:2], frames)
             embedded = averages["hint"](held.control[:2], embed(model, request))
             hint = to_video(self.codec, predict_x0(model, request, embedded=embedded).float())
         out["psnr_1step_hint"] = common.psnr(hint, held.video[:2])

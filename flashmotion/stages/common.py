@@ -11,12 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from flashbench.cases.scenes.world import render
-from flashbench.files.video import write_png
+from flashbench.files.png import write_png
 from flashmotion.conditioning import colour_maps
+from flashmotion.device import noise
 from flashmotion.networks.codec import STRIDE, PatchCodec, to_latents
 from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.schema import Preset, Schedule
 from flashmotion.training.data import scene
+from flashmotion.training.muon import Muon
+
+# What a step says of itself, by name. The trainer reads tensors off the device, many steps together.
+Losses = dict[str, Tensor | float]
 
 
 def residual_std(p: Preset, codec: PatchCodec, clips: int = 64) -> list[float]:
@@ -61,16 +66,14 @@ def optimizers(nets: Iterable[nn.Module], schedule: Schedule, prefix: str = "") 
                 (matrices if schedule.muon_lr and q.ndim == 2 and id(q) in blocks else rest).append(q)
     made: dict[str, torch.optim.Optimizer] = {}
     if matrices:
-        made[prefix + "muon"] = torch.optim.Muon(
-            matrices, lr=schedule.muon_lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
-        )
+        made[prefix + "muon"] = Muon(matrices, lr=schedule.muon_lr)
     made[prefix + "adamw"] = torch.optim.AdamW(rest, lr=schedule.lr, betas=schedule.betas, weight_decay=0.0, fused=True)
     return made
 
 
 def latents_with_noise(z: Tensor, t: Tensor, rng: torch.Generator) -> Tensor:
     """x_t with the clean first latent in frame 0."""
-    eps = torch.randn(z[:, :, 1:].shape, generator=rng).to(z.device)
+    eps = noise(z[:, :, 1:].shape, rng, z.device)
     s = t.view(-1, 1, 1, 1, 1)
     return torch.cat([z[:, :, :1], (1 - s) * z[:, :, 1:] + s * eps], dim=2)
 
@@ -118,7 +121,9 @@ def jump(video: Tensor, truth: Tensor) -> float:
 
 def sheet(path: Path, rows: Iterable[Tensor], frames: int = 8) -> None:
     """A contact sheet: each row uint8 `[T, H, W, 3]`, `frames` of it side by side, doubled."""
-    picked = [np.concatenate(list(r[np.linspace(0, len(r) - 1, frames).astype(int)].numpy()), axis=1) for r in rows]
+    picked = [
+        np.concatenate(list(r[np.linspace(0, len(r) - 1, frames).astype(int)].cpu().numpy()), axis=1) for r in rows
+    ]
     write_png(path, np.concatenate(picked, axis=0).repeat(2, 0).repeat(2, 1))
 
 
@@ -132,18 +137,18 @@ def sharpness(video: Tensor, masks: np.ndarray) -> float:
     """Mean |Laplacian| inside the given masks, of 255: what blur takes away."""
     x = video.float().mean(-1)
     lap = (4 * x[:, 1:-1, 1:-1] - x[:, :-2, 1:-1] - x[:, 2:, 1:-1] - x[:, 1:-1, :-2] - x[:, 1:-1, 2:]).abs()
-    inside = torch.from_numpy(masks.any(0))[:, 1:-1, 1:-1]
+    inside = torch.from_numpy(masks.any(0))[:, 1:-1, 1:-1].to(video.device)
     return float(lap[1:][inside[1:]].mean())
 
 
 def update(
     loss: Tensor, optims: dict[str, torch.optim.Optimizer], nets: Iterable[nn.Module], clip: float, name: str = "loss"
-) -> dict[str, float]:
-    """Backward, clip, step. Returns the loss and the gradient norm before clipping."""
+) -> Losses:
+    """Backward, clip, step. Returns the loss and the gradient norm before clipping, where they are."""
     parameters = [q for net in nets for q in net.parameters() if q.requires_grad]
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
     for o in optims.values():
         o.step()
         o.zero_grad(set_to_none=True)
-    return {name: float(loss.detach()), f"{name}_gradient": float(norm)}
+    return {name: loss.detach(), f"{name}_gradient": norm}

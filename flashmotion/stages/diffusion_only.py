@@ -17,7 +17,7 @@ class DiffusionOnly(Realign):
 
     name = "diffusion-only"
 
-    def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+    def step(self, step: int, batch: Batch, rng: torch.Generator) -> common.Losses:
         loss = self.diffusion(self.denoiser(batch), batch, rng)
         clip = self.preset.fast_adapter.clip
         return common.update(loss, self.adapter_optimizers, [self.adapter], clip, "diffusion")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flashmotion.device import moved
 from flashmotion.networks.codec import to_latents
 from flashmotion.stages import common
 from flashmotion.stages.fast_generator import dmd_loss, score_times, student
@@ -39,11 +40,11 @@ class Dmd(Joint):
         model = self.denoiser(self.student, batch)
         return student(model, first, len(batch.frames), self.preset.few_steps, rng, grad=grad)
 
-    def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+    def step(self, step: int, batch: Batch, rng: torch.Generator) -> common.Losses:
         p = self.preset
-        with autocast(self.dtype):
+        with autocast(self.dtype, self.codec.device):
             x = self._sample(batch, rng, grad=False)
-            t = score_times(len(x), p.train_shift, rng)
+            t = moved(score_times(len(x), p.train_shift, rng), x.device)
             x_fake = self.denoiser(self.fake, batch)(common.latents_with_noise(x, t, rng), t)
         loss = x0_loss(p, self.codec, x_fake, x, t, torch.ones_like(batch.weight), batch.frames)
         out = common.update(loss, self.fake_optimizers, list(self.fake), p.fast_adapter.clip, "critic")
@@ -51,18 +52,18 @@ class Dmd(Joint):
             out |= self._student_step(batch, rng)
         return out
 
-    def _student_step(self, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+    def _student_step(self, batch: Batch, rng: torch.Generator) -> common.Losses:
         p = self.preset
-        with autocast(self.dtype):
+        with autocast(self.dtype, self.codec.device):
             x = self._sample(batch, rng, grad=True)
             with torch.no_grad():
-                t = score_times(len(x), p.train_shift, rng)
+                t = moved(score_times(len(x), p.train_shift, rng), x.device)
                 x_t = common.latents_with_noise(x.detach(), t, rng)
                 x_real = self.teacher(batch, p.dmd_guidance)(x_t, t).float()
                 x_fake = self.denoiser(self.fake, batch)(x_t, t).float()
         out = common.update(
             dmd_loss(x, x_real, x_fake), self.student_optimizers, list(self.student), p.fast_adapter.clip, "dmd"
         )
-        out["score_gap"] = float((x_fake - x_real)[:, :, 1:].abs().mean())
+        out["score_gap"] = (x_fake - x_real)[:, :, 1:].abs().mean()
         out |= health(self.codec, x.detach(), to_latents(self.codec, batch.video))
         return out

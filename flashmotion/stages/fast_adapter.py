@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flashmotion.device import moved, noise
 from flashmotion.networks.codec import to_latents
 from flashmotion.networks.discriminator import Discriminator
 from flashmotion.networks.generator import Request, embed, run_blocks
@@ -63,19 +64,20 @@ class FastAdapter(Realign):
 
     def _logits(self, x: Tensor, t: Tensor, eps: Tensor, batch: Batch) -> Tensor:
         """D of clean latents `x`, noised to `t` with `eps`."""
+        t = moved(t, x.device)
         s = t.view(-1, 1, 1, 1, 1)
         x_t = torch.cat([x[:, :, :1], (1 - s) * x[:, :, 1:] + s * eps], dim=2)
         text, control = batch.text.float(), to_latents(self.codec, batch.maps)
-        with autocast(self.dtype):
+        with autocast(self.dtype, self.codec.device):
             embedded = embed(self.slow, Request(x_t, t, text, batch.frames))
             _, tapped = run_blocks(self.slow, embedded, taps=self.taps)
         return self.discriminator(tapped, text, control, t, embedded.first)
 
     def _fake(self, model: Denoiser, z: Tensor, batch: Batch, rng: torch.Generator, grad: bool) -> Tensor:
-        with autocast(self.dtype):
+        with autocast(self.dtype, self.codec.device):
             return student(model, z[:, :, :1], len(batch.frames), self.preset.few_steps, rng, grad=grad)
 
-    def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+    def step(self, step: int, batch: Batch, rng: torch.Generator) -> common.Losses:
         p, model, z = self.preset, self.denoiser(batch), to_latents(self.codec, batch.video)
         fake = self._fake(model, z, batch, rng, grad=False)
         t, eps = _noise(z, rng)
@@ -89,9 +91,7 @@ class FastAdapter(Realign):
             out |= self._adapter_step(step, model, z, batch, rng)
         return out
 
-    def _adapter_step(
-        self, step: int, model: Denoiser, z: Tensor, batch: Batch, rng: torch.Generator
-    ) -> dict[str, float]:
+    def _adapter_step(self, step: int, model: Denoiser, z: Tensor, batch: Batch, rng: torch.Generator) -> common.Losses:
         fake = self._fake(model, z, batch, rng, grad=True)
         t, eps = _noise(z, rng)
         self.discriminator.requires_grad_(False)
@@ -100,11 +100,11 @@ class FastAdapter(Realign):
         diffusion = self.diffusion(model, batch, rng)
         scale = self.scale(step)
         out = health(self.codec, fake.detach(), z)
-        out |= {"adversarial": float(adversarial.detach()), "diffusion": float(diffusion.detach()), "lambda": scale}
+        out |= {"adversarial": adversarial.detach(), "diffusion": diffusion.detach(), "lambda": scale}
         # Health: what each term alone asks of one layer, so that the weight of L_G can be judged.
         probe = self.adapter.outputs[-1].weight
         for name, term in (("adversarial", adversarial), ("diffusion", diffusion)):
-            out[f"pull_{name}"] = float(torch.autograd.grad(term, probe, retain_graph=True)[0].norm())
+            out[f"pull_{name}"] = torch.autograd.grad(term, probe, retain_graph=True)[0].norm()
         loss = self.preset.gan_weight * adversarial + scale * diffusion
         return out | common.update(
             loss, self.adapter_optimizers, [self.adapter], self.preset.fast_adapter.clip, "adapter"
@@ -112,6 +112,7 @@ class FastAdapter(Realign):
 
 
 def _noise(z: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Times `[B]` in 0.02..0.98 and noise for all latent frames but the first: what the discriminator sees through."""
+    """Times `[B]` in 0.02..0.98, on the CPU, and noise for all latent frames but the first: what the discriminator sees
+    through."""
     t = 0.02 + 0.96 * torch.rand(len(z), generator=rng)
-    return t, torch.randn(z[:, :, 1:].shape, generator=rng)
+    return t, noise(z[:, :, 1:].shape, rng, z.device)

@@ -16,6 +16,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from flashmotion import flow, weights
+from flashmotion.device import moved, noise
 from flashmotion.networks.codec import PatchCodec, to_latents
 from flashmotion.networks.generator import Request, predict_x0
 from flashmotion.networks.residual import ResidualGenerator
@@ -42,12 +43,12 @@ def student(
     x = start(first, latent_frames, rng)
     with torch.no_grad():
         for i in range(exit_step):
-            x0 = model(x, torch.full((len(x),), times[i]))
-            eps = torch.randn(x0[:, :, 1:].shape, generator=rng)
-            later = flow.noised(x0[:, :, 1:].float(), eps, torch.full((len(x),), times[i + 1]))
+            x0 = model(x, torch.full((len(x),), times[i], device=x.device))
+            eps = noise(x0[:, :, 1:].shape, rng, x.device)
+            later = flow.noised(x0[:, :, 1:].float(), eps, torch.full((len(x),), times[i + 1], device=x.device))
             x = torch.cat([x[:, :, :1], later], dim=2)
     with torch.set_grad_enabled(grad):
-        return model(x, torch.full((len(x),), times[exit_step])).float()
+        return model(x, torch.full((len(x),), times[exit_step], device=x.device)).float()
 
 
 def dmd_loss(x: Tensor, x_real: Tensor, x_fake: Tensor) -> Tensor:
@@ -89,15 +90,15 @@ class FastGenerator:
         self.held = common.held_out(preset, codec, test_text, preset.condition, clips)
         self.empty = test_text[-1:].float()
 
-    def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+    def step(self, step: int, batch: Batch, rng: torch.Generator) -> common.Losses:
         p = self.preset
         z, text = to_latents(self.codec, batch.video), batch.text.float()
         weight = torch.ones_like(batch.weight)
-        out: dict[str, float] = {}
-        with autocast(self.dtype):
+        out: common.Losses = {}
+        with autocast(self.dtype, self.codec.device):
             model = denoiser(self.generator, text, batch.frames)
             x = student(model, z[:, :, :1], len(batch.frames), p.few_steps, rng, grad=False)
-            t = score_times(len(x), p.train_shift, rng)
+            t = moved(score_times(len(x), p.train_shift, rng), x.device)
             request = Request(common.latents_with_noise(x, t, rng), t, text, batch.frames)
             x_fake = predict_x0(self.fake, request)
         loss = x0_loss(p, self.codec, x_fake, x, t, weight, batch.frames)
@@ -108,13 +109,13 @@ class FastGenerator:
 
     def _generator_step(
         self, model: Denoiser, z: Tensor, text: Tensor, batch: Batch, rng: torch.Generator
-    ) -> dict[str, float]:
+    ) -> common.Losses:
         p = self.preset
         empty = self.empty.expand(len(text), -1, -1)
-        with autocast(self.dtype):
+        with autocast(self.dtype, self.codec.device):
             x = student(model, z[:, :, :1], len(batch.frames), p.few_steps, rng, grad=True)
             with torch.no_grad():
-                t = score_times(len(x), p.train_shift, rng)
+                t = moved(score_times(len(x), p.train_shift, rng), x.device)
                 x_t = common.latents_with_noise(x.detach(), t, rng)
                 real: Callable[[Tensor, Tensor], Tensor] = guided(
                     denoiser(self.slow, text, batch.frames), denoiser(self.slow, empty, batch.frames), p.dmd_guidance
@@ -123,8 +124,8 @@ class FastGenerator:
         out = common.update(
             dmd_loss(x, x_real, x_fake), self.generator_optimizers, [self.generator], p.fast_generator.clip, "dmd"
         )
-        out["score_gap"] = float((x_fake - x_real)[:, :, 1:].abs().mean())
-        out["real_gap"] = float((x.detach() - x_real)[:, :, 1:].abs().mean())
+        out["score_gap"] = (x_fake - x_real)[:, :, 1:].abs().mean()
+        out["real_gap"] = (x.detach() - x_real)[:, :, 1:].abs().mean()
         out |= health(self.codec, x.detach(), z)
         return out
 

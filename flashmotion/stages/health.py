@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from flashmotion.device import moved
 from flashmotion.networks.codec import to_pixels
 
 COPY = 0.1  # a sample that changes less than this share of the real clip's change copies its first frame
@@ -14,7 +15,7 @@ LIMITS = {"motion": (0.15, 4.0), "saturation": (0.0, 0.4), "copies": (0.0, 0.8)}
 
 
 @torch.no_grad()
-def health(codec: nn.Module, x: Tensor, real: Tensor) -> dict[str, float]:
+def health(codec: nn.Module, x: Tensor, real: Tensor) -> dict[str, Tensor]:
     """Health of samples `x` beside real clips with the same first frames, latents `[B, C, F, h, w]`.
 
     Returns:
@@ -25,22 +26,23 @@ def health(codec: nn.Module, x: Tensor, real: Tensor) -> dict[str, float]:
     change, wanted = ((z[:, :, 1:] - z[:, :, :1]).abs().mean((1, 2, 3, 4)) for z in (x, real))
     pixels = to_pixels(codec, x)[:, :, 1:]
     return {
-        "motion": float(change.mean() / wanted.mean().clamp(min=1e-6)),
-        "copies": float((change < COPY * wanted).float().mean()),
-        "saturation": float((pixels.abs() > 1.05).float().mean()),
+        "motion": change.mean() / wanted.mean().clamp(min=1e-6),
+        "copies": (change < COPY * wanted).float().mean(),
+        "saturation": (pixels.abs() > 1.05).float().mean(),
     }
 
 
 @torch.no_grad()
-def accuracy_by_noise(real: Tensor, fake: Tensor, t: Tensor) -> dict[str, float]:
+def accuracy_by_noise(real: Tensor, fake: Tensor, t: Tensor) -> dict[str, Tensor]:
     """Share of logits `[B]` on the right side, in all and by thirds of the noise level t `[B]` that occur in the batch.
 
+    t lies on the CPU, so that nobody waits for a GPU to learn which thirds occur.
     A discriminator that is always right at low noise and nowhere else sees artefacts and not videos.
     """
     right = torch.stack([real > 0, fake < 0]).float().mean(0)
-    out = {"accuracy": float(right.mean())}
+    out = {"accuracy": right.mean()}
     for name, low, high in (("low", 0.0, 1 / 3), ("middle", 1 / 3, 2 / 3), ("high", 2 / 3, 1.01)):
-        here = (t >= low) & (t < high)
-        if here.any():
-            out[f"accuracy_{name}"] = float(right[here].mean())
+        here = ((t >= low) & (t < high)).nonzero()[:, 0]
+        if len(here):
+            out[f"accuracy_{name}"] = right[moved(here, right.device)].mean()
     return out

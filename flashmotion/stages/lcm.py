@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 
 from flashmotion import flow
+from flashmotion.device import moved
 from flashmotion.networks.codec import to_latents
 from flashmotion.stages import common
 from flashmotion.stages.joint import Joint
@@ -23,14 +24,14 @@ class Lcm(Joint):
 
     name = "lcm"
 
-    def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+    def step(self, step: int, batch: Batch, rng: torch.Generator) -> common.Losses:
         p, z = self.preset, to_latents(self.codec, batch.video)
         times = flow.sampling_times(p.slow_steps, p.sample_shift)
         at = torch.randint(p.slow_steps, (len(z),), generator=rng)
-        t, s = times[at], times[at + 1]
+        t, s = moved(times[at], z.device), moved(times[at + 1], z.device)
         x_t = common.latents_with_noise(z, t, rng)
         model = self.denoiser(self.student, batch)
-        with autocast(self.dtype):
+        with autocast(self.dtype, self.codec.device):
             with torch.no_grad():
                 x0 = self.teacher(batch, p.guidance)(x_t, t).float()
                 ratio = ((s - t) / t).view(-1, 1, 1, 1, 1)

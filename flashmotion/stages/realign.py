@@ -11,6 +11,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from flashmotion import weights
+from flashmotion.device import moved
 from flashmotion.networks.adapters import ADAPTERS
 from flashmotion.networks.codec import PatchCodec, to_latents
 from flashmotion.networks.residual import ResidualGenerator
@@ -63,8 +64,8 @@ class Realign:
     def diffusion(self, model: Denoiser, batch: Batch, rng: torch.Generator) -> Tensor:
         """L_diffusion = || G(x_t, t) - x0_real ||^2, t one of the few-step times."""
         z, times = to_latents(self.codec, batch.video), self.preset.few_steps
-        t = torch.tensor(times)[torch.randint(len(times), (len(z),), generator=rng)]
-        with autocast(self.dtype):
+        t = moved(torch.tensor(times)[torch.randint(len(times), (len(z),), generator=rng)], z.device)
+        with autocast(self.dtype, self.codec.device):
             x0 = model(common.latents_with_noise(z, t, rng), t)
         return x0_loss(self.preset, self.codec, x0, z, torch.ones_like(t), batch.weight, batch.frames)
 

@@ -31,9 +31,9 @@ def sample_report(
 
     The contact sheet shows truth, maps, 20 steps and 4 steps.
     """
-    frames = torch.arange(held.latents.shape[2])
+    frames = torch.arange(held.latents.shape[2], device=held.latents.device)
     first, out, shown = held.latents[:clips, :, :1], {}, {}
-    with autocast(dtype):
+    with autocast(dtype, held.latents.device):
         model = denoiser(
             generator, held.text[:clips], frames, adapter, held.control[:clips] if adapter is not None else None
         )

@@ -13,6 +13,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from flashmotion import flow, weights
+from flashmotion.device import moved
 from flashmotion.networks.adapters import ADAPTERS
 from flashmotion.networks.adapters.hint import Hint
 from flashmotion.networks.codec import PatchCodec, to_latents
@@ -52,14 +53,18 @@ class SlowAdapter:
         self.nets = {"adapter": self.adapter}
         self.optimizers = common.optimizers([self.adapter], preset.slow_adapter)
         self.held = {c: common.held_out(preset, codec, test_text, c, clips) for c in ("masks", "boxes")}
-        self.boxes_from = int(preset.slow_adapter.steps * preset.mask_share)
 
-    def step(self, step: int, batch: Batch, rng: torch.Generator) -> dict[str, float]:
+    @property
+    def boxes_from(self) -> int:
+        """Step from which batches show boxes."""
+        return int(self.preset.slow_adapter.steps * self.preset.mask_share)
+
+    def step(self, step: int, batch: Batch, rng: torch.Generator) -> common.Losses:
         p = self.preset
         z, control = to_latents(self.codec, batch.video), to_latents(self.codec, batch.maps)
-        t = flow.training_times(len(z), p.train_shift, p.high_noise, p.low_noise, rng)
+        t = moved(flow.training_times(len(z), p.train_shift, p.high_noise, p.low_noise, rng), z.device)
         request = Request(common.latents_with_noise(z, t, rng), t, batch.text.float(), batch.frames)
-        with autocast(self.dtype):
+        with autocast(self.dtype, self.codec.device):
             embedded = embed(self.generator, request)
             x0 = predict_x0(self.generator, request, self.adapter(control, embedded), embedded=embedded)
         loss = x0_loss(p, self.codec, x0, z, t, batch.weight, batch.frames)

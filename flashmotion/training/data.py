@@ -7,6 +7,7 @@ others anywhere in the clip, so that a short sample teaches the whole length.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +44,18 @@ def scene(preset: Preset, index: int, split: str = "train") -> Scene:
     return sample_scene(rng, objects, split, preset.frames)
 
 
+@lru_cache(maxsize=4)
+def prompts_of(preset: Preset, split: str, count: int) -> tuple[str, ...]:
+    """The prompts of the first `count` scenes."""
+    return tuple(scene(preset, i, split).prompt for i in range(count))
+
+
 def text_states(preset: Preset, cache: Path, split: str = "train", count: int | None = None) -> Tensor:
     """MiniLM token states of all training prompts and, last, of the empty prompt: float16 `[scenes + 1, L, 384]`."""
     from safetensors.torch import load_file, save_file
 
     count = preset.scenes if count is None else count
-    prompts = [scene(preset, i, split).prompt for i in range(count)] + [""]
+    prompts = [*prompts_of(preset, split, count), ""]
     path = cache / f"text-{preset.name}-{split}-{sha256_json([prompts, preset.text_length])[:16]}.safetensors"
     if not path.exists():
         from flashbench.backbones.minilm import MiniLM
@@ -61,19 +68,21 @@ def text_states(preset: Preset, cache: Path, split: str = "train", count: int | 
     return load_file(path)["states"]
 
 
-def object_weight(masks: npt.NDArray[np.bool_], patch: int, background: float) -> npt.NDArray[np.float32]:
+def object_weight(objects: Tensor, patch: int, background: float) -> Tensor:
     """Loss weight by latent position: 1 where an object is at that time or on frame 0 (dilated), else `background`.
 
-    masks bool `[N, F, H, W]`, F = 1 + 4 k; returns float32 `[1 + k, H / patch, W / patch]`.
+    objects bool `[..., F, H, W]`, F = 1 + 4 k: where any is; returns float32 `[..., 1 + k, H / patch, W / patch]`.
     """
-    m = masks.any(0)
-    h, w = m.shape[1] // patch, m.shape[2] // patch
-    cells = m.reshape(len(m), h, patch, w, patch).any(axis=(2, 4))
-    groups = np.concatenate([cells[:1], cells[1:].reshape(-1, 4, h, w).any(1)])
-    groups |= groups[:1]
-    wide = np.pad(groups, ((0, 0), (1, 1), (1, 1)))
-    near = wide[:, :-2, 1:-1] | wide[:, 2:, 1:-1] | wide[:, 1:-1, :-2] | wide[:, 1:-1, 2:] | groups
-    return np.where(near, 1.0, background).astype(np.float32)
+    h, w = objects.shape[-2] // patch, objects.shape[-1] // patch
+    cells = objects.unflatten(-1, (w, patch)).any(-1).unflatten(-2, (h, patch)).any(-2)
+    groups = torch.cat([cells[..., :1, :, :], cells[..., 1:, :, :].unflatten(-3, (-1, 4)).any(-3)], dim=-3)
+    groups |= groups[..., :1, :, :].clone()
+    near = groups.clone()
+    near[..., 1:, :] |= groups[..., :-1, :]
+    near[..., :-1, :] |= groups[..., 1:, :]
+    near[..., 1:] |= groups[..., :-1]
+    near[..., :-1] |= groups[..., 1:]
+    return torch.full_like(near, background, dtype=torch.float32).masked_fill_(near, 1.0)
 
 
 def frame_groups(preset: Preset, rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -87,8 +96,39 @@ def frame_groups(preset: Preset, rng: np.random.Generator) -> npt.NDArray[np.int
     return np.concatenate([[0], chosen]).astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What is drawn for a batch of B samples, before anything is rendered.
+
+    groups `[groups + 1]`: latent frame positions, and frames `[1 + 4 groups]` of the video; scenes `[B]`: numbers;
+    mirrored bool `[B]`; colours `[B, 3]`: which channels of the video become the three; prompts `[B]`:
+    rows of the text states.
+    """
+
+    groups: npt.NDArray[np.int64]
+    frames: npt.NDArray[np.int64]
+    scenes: npt.NDArray[np.int64]
+    mirrored: npt.NDArray[np.bool_]
+    colours: npt.NDArray[np.int64]
+    prompts: npt.NDArray[np.int64]
+
+
+def choose(preset: Preset, batch: int, scenes: int, seed: int, step: int) -> Choice:
+    """Draws from `scenes` scenes; the text states have the empty prompt behind theirs."""
+    rng = np.random.default_rng([seed, step])
+    groups = frame_groups(preset, rng)
+    rows = []
+    for _ in range(batch):
+        number = int(rng.integers(scenes))
+        mirrored = rng.random() < 0.5
+        colours = rng.permutation(3) if rng.random() < 0.5 else np.arange(3)
+        rows.append((number, mirrored, colours, scenes if rng.random() < preset.text_dropout else number))
+    frames = np.concatenate([[0], *(np.arange(4 * g - 3, 4 * g + 1) for g in groups[1:])])
+    return Choice(groups, frames, *(np.stack(column) for column in zip(*rows, strict=True)))
+
+
 class Scenes(Dataset[Batch]):
-    """Batches by step. `condition(step)` says whether masks or boxes are drawn."""
+    """Batches by step, which are rendered. From step `boxes_from` on they show boxes, before it masks."""
 
     def __init__(
         self,
@@ -109,33 +149,25 @@ class Scenes(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         step = self.first + index
-        p, rng = self.preset, np.random.default_rng([self.seed, step])
-        frames = frame_groups(p, rng)
-        at = np.concatenate([[0], *(np.arange(4 * g - 3, 4 * g + 1) for g in frames[1:])])
-        condition = "boxes" if step >= self.boxes_from else "masks"
-        videos, maps, weights, texts = [], [], [], []
-        for _ in range(self.batch):
-            number = int(rng.integers(len(self.text) - 1))
-            r = render(scene(p, number, self.split), p.size, at)
-            video, drawn = r.video, colour_maps(r.masks, r.boxes, r.visible, condition)
-            weight = object_weight(r.masks, p.patch, p.background_weight)
-            if rng.random() < 0.5:
-                video, drawn, weight = video[:, :, ::-1], drawn[:, :, ::-1], weight[:, :, ::-1]
-            if rng.random() < 0.5:
-                video = video[..., rng.permutation(3)]
-            empty = rng.random() < p.text_dropout
+        choice = choose(self.preset, self.batch, len(self.text) - 1, self.seed, step)
+        return self.made(choice, "boxes" if step >= self.boxes_from else "masks")
+
+    def made(self, choice: Choice, condition: str) -> Batch:
+        """The batch that was chosen."""
+        p = self.preset
+        videos, maps, weights = [], [], []
+        for number, mirrored, colours in zip(choice.scenes, choice.mirrored, choice.colours, strict=True):
+            r = render(scene(p, int(number), self.split), p.size, choice.frames)
+            video, drawn = r.video[..., colours], colour_maps(r.masks, r.boxes, r.visible, condition)
+            weight = object_weight(torch.from_numpy(r.masks.any(0)), p.patch, p.background_weight)
+            if mirrored:
+                video, drawn, weight = video[:, :, ::-1], drawn[:, :, ::-1], weight.flip(2)
             videos.append(np.ascontiguousarray(video))
             maps.append(np.ascontiguousarray(drawn))
-            weights.append(np.ascontiguousarray(weight))
-            texts.append(self.text[-1 if empty else number])
+            weights.append(weight)
+        text = self.text[torch.from_numpy(choice.prompts)]
         stack = torch.from_numpy
-        return Batch(
-            stack(np.stack(videos)),
-            stack(np.stack(maps)),
-            stack(np.stack(weights)),
-            torch.stack(texts),
-            torch.from_numpy(frames),
-        )
+        return Batch(stack(np.stack(videos)), stack(np.stack(maps)), torch.stack(weights), text, stack(choice.groups))
 
 
 def loader(scenes: Scenes, workers: int = 1) -> DataLoader[Batch]:

@@ -17,6 +17,6 @@ def pick(choice: str = "auto", device: str = "cpu") -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def autocast(dtype: torch.dtype, device: str = "cpu") -> AbstractContextManager[object]:
+def autocast(dtype: torch.dtype, device: str | torch.device = "cpu") -> AbstractContextManager[object]:
     """Autocast context, nothing for float32."""
-    return nullcontext() if dtype == torch.float32 else torch.autocast(device.partition(":")[0], dtype)
+    return nullcontext() if dtype == torch.float32 else torch.autocast(torch.device(device).type, dtype)

@@ -7,6 +7,7 @@ import importlib
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import torch
 
 from flashbench.errors import InputError
 from flashbench.files.atomic import folder_lock, remove_leftovers
-from flashmotion import weights
+from flashmotion import device, weights
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.networks.generator import BLOCKS
 from flashmotion.presets import PRESETS
 from flashmotion.presets.schema import Preset, Schedule
-from flashmotion.training import data, precision
+from flashmotion.training import data, fit, pool, precision
 from flashmotion.training.trainer import Trainer
 
 # Stage -> module, class and the field of the preset that holds its schedule; data are numbered by `DATA`.
@@ -49,10 +50,14 @@ class Options:
     threads: int | None = None
     dtype: str = "auto"
     compile: bool = False
-    workers: int = 1
+    workers: int = 1  # processes that render
     report_to: str = "none"  # or "tensorboard"
     run: str | None = None  # name of the folder of checkpoints and logs, instead of the stage's
     warm: bool = False  # start from the exported weights of this very stage instead of anew
+    device: str = "cpu"  # or "cuda", or "auto": CUDA where there is some
+    fit: float | None = None  # minutes that the whole run is to take: sets the length of its schedule
+    pool: bool = False  # render all scenes first and keep them on the device
+    noise: str = "cpu"  # or "device": where noise is drawn
 
 
 def schedule_of(preset: Preset, stage: str) -> Schedule:
@@ -63,8 +68,15 @@ def schedule_of(preset: Preset, stage: str) -> Schedule:
     return dataclasses.replace(preset.fast_adapter, steps=preset.adapter_updates)
 
 
+def with_schedule(preset: Preset, stage: str, **changes: int) -> Preset:
+    """The preset with fields of a stage's schedule replaced."""
+    field = STAGES[stage][2] or "fast_adapter"
+    return dataclasses.replace(preset, **{field: dataclasses.replace(getattr(preset, field), **changes)})
+
+
 def train(stage: str, preset: Preset, options: Options) -> None:
     """Trains one stage, resuming where it was, and exports its average to the shipped weights."""
+    started = time.monotonic()
     if stage not in STAGES:
         raise InputError("STAGE", f"unknown stage {stage!r}", f"choose one of {', '.join(STAGES)}")
     if options.threads:
@@ -72,12 +84,10 @@ def train(stage: str, preset: Preset, options: Options) -> None:
     if stage == "codec":
         _codec(preset)
         return
-    dtype = precision.pick(options.dtype)
-    print(
-        f"{stage}: {str(dtype).removeprefix('torch.')} on {torch.get_num_threads()} threads",
-        file=sys.stderr,
-        flush=True,
-    )
+    where = device.chosen(options.device)
+    dtype = precision.pick(options.dtype, where.type)
+    on = f"{torch.get_num_threads()} threads" if where.type == "cpu" else torch.cuda.get_device_name(where)
+    print(f"{stage}: {str(dtype).removeprefix('torch.')} on {on}", file=sys.stderr, flush=True)
     if options.compile:
         BLOCKS.compile()
     torch.manual_seed(options.seed)
@@ -85,31 +95,47 @@ def train(stage: str, preset: Preset, options: Options) -> None:
     cache = options.folder / "cache"
     text = data.text_states(preset, cache)
     test_text = data.text_states(preset, cache, "test", 16)
+    # The processes that render are forked before there is anything on the device.
+    rendered = pool.on_device(pool.rendered(preset, cache, options.workers), where) if options.pool else None
     made = _stage(stage, preset, codec, dtype, test_text)
     parents = _warm(made, preset) if options.warm else {}
-    schedule = schedule_of(preset, stage)
+    device.place(made, where)
     alone = stage in ("base", "fast-generator")  # no adapter is involved
     folder = options.folder / preset.name / (options.run or (stage if alone else preset.part(stage)))
     config = {
         "stage": stage,
         "seed": options.seed,
-        "preset": dataclasses.asdict(preset),
         "dtype": str(dtype),
         "torch": torch.__version__,
+        **({"device": on} if where.type != "cpu" else {}),
         **({"warm_from": parents} if parents else {}),
     }
+    generator = device.DeviceNoise if options.noise == "device" else torch.Generator
     with folder_lock(folder):
         remove_leftovers(folder)
+        steps = fit.kept(folder, options.fit)
+        if options.fit is not None:
+            if steps is None:
+                feed = _batches(_scenes(stage, preset, options, text, rendered), options)
+                speed = fit.measured(made, schedule_of(preset, stage), options.seed, feed, generator)
+                steps = fit.steps(speed, 60 * options.fit - (time.monotonic() - started))
+            preset = made.preset = with_schedule(preset, stage, steps=steps)
+            config["fit"] = {"minutes": options.fit, "steps": steps}
+        config["preset"] = dataclasses.asdict(preset)
+        schedule = schedule_of(preset, stage)
         every = max(schedule.steps // 3, 1)
         trainer = Trainer(
-            made, schedule, folder, options.seed, config, validate_every=every, report_to=options.report_to
+            made,
+            schedule,
+            folder,
+            options.seed,
+            config,
+            validate_every=every,
+            report_to=options.report_to,
+            generator=generator,
         )
-        share = {"base": 1.0, "slow-adapter": preset.mask_share}.get(stage, float(preset.condition == "masks"))
-        boxes_from = int(schedule.steps * share)
-        scenes = data.Scenes(
-            preset, text, schedule.batch, options.seed + DATA.get(stage, 4000), boxes_from, trainer.done
-        )
-        complete = trainer.run(data.loader(scenes, options.workers), options.minutes)
+        feed = _batches(_scenes(stage, preset, options, text, rendered, trainer.done), options)
+        complete = trainer.run(feed, options.minutes)
         for part, net in made.products(trainer.averages).items():
             note = {
                 "command": _command(stage, preset, options),
@@ -120,11 +146,32 @@ def train(stage: str, preset: Preset, options: Options) -> None:
                 "batch": schedule.batch,
                 "complete": complete,
                 "precision": config["dtype"],
+                **({"device": on} if where.type != "cpu" else {}),
                 "date": time.strftime("%Y-%m-%d"),
                 "validation": _last_validation(folder),
                 "parameters": sum(q.numel() for q in net.parameters()),
             }
             print("exported", weights.export(net, preset.name, part, note), file=sys.stderr)
+
+
+def _scenes(
+    stage: str, preset: Preset, options: Options, text: torch.Tensor, rendered: pool.Pool | None, first: int = 0
+) -> data.Scenes:
+    """What a stage is fed with from step `first` on."""
+    schedule = schedule_of(preset, stage)
+    share = {"base": 1.0, "slow-adapter": preset.mask_share}.get(stage, float(preset.condition == "masks"))
+    seed, boxes_from = options.seed + DATA.get(stage, 4000), int(schedule.steps * share)
+    if rendered is None:
+        return data.Scenes(preset, text, schedule.batch, seed, boxes_from, first)
+    return pool.Pooled(rendered, preset, text, schedule.batch, seed, boxes_from, first)
+
+
+def _batches(scenes: data.Scenes, options: Options) -> Iterator[data.Batch]:
+    """Batches in order of their step, on the device: rendered in processes, or gathered there."""
+    if isinstance(scenes, pool.Pooled):
+        return (scenes[i] for i in range(len(scenes)))
+    where = device.chosen(options.device)
+    return (device.placed(batch, where) for batch in data.loader(scenes, options.workers))
 
 
 def _stage(stage: str, preset: Preset, codec: PatchCodec, dtype: torch.dtype, test_text: torch.Tensor) -> Any:
@@ -155,6 +202,14 @@ def _command(stage: str, preset: Preset, options: Options) -> str:
             words.append(f"--adapter {value}")
         elif value != usual and not isinstance(value, Schedule):
             words.append(f"--set {field.name}={json.dumps(value, separators=(',', ':'))}")
+    if options.fit is not None:
+        words.append(f"--steps {schedule_of(preset, stage).steps}")
+    if (batch := schedule_of(preset, stage).batch) != schedule_of(named, stage).batch:
+        words.append(f"--batch {batch}")
+    if options.device != "cpu":
+        words.append(f"--device {options.device}")
+    if options.noise != "cpu":
+        words.append(f"--noise {options.noise}")
     if options.warm:
         words.append("--warm")
     return " ".join(words)

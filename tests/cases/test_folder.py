@@ -25,7 +25,8 @@ from flashbench.cases.schema import Case, ObjectTrack, Suite
 from flashbench.cases.suites import open_suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import folder_lock
-from flashbench.files.video import write_png, write_video
+from flashbench.files.png import write_png
+from flashbench.files.video import write_video
 
 SIZE, FRAMES = 32, 9
 

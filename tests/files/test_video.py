@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from flashbench.errors import InputError
-from flashbench.files import video
+from flashbench.files import png, video
 from flashbench.files.atomic import sha256_file
 
 Video = npt.NDArray[np.uint8]
@@ -41,7 +41,7 @@ def encode(path: Path, frames: Video, codec: str, pix_fmt: str, fps: int = 24, *
 
 def pngs(folder: Path, frames: Video) -> Path:
     for t, frame in enumerate(frames):
-        video.write_png(folder / f"{t:04d}.png", frame)
+        png.write_png(folder / f"{t:04d}.png", frame)
     return folder
 
 
@@ -148,7 +148,7 @@ def test_missing_empty_and_not_a_video(tmp_path: Path, name: str) -> None:
 def test_other_suffixes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.m3u8").write_text("#EXTM3U\n")
     refused(tmp_path / "x.m3u8", "is not a video that can be read")
-    video.write_png(tmp_path / "x.png", scene(1)[0])
+    png.write_png(tmp_path / "x.png", scene(1)[0])
     refused(tmp_path / "x.png", "is not a video that can be read")
 
 
@@ -299,7 +299,7 @@ def test_headers_that_claim_absurd_sizes(tmp_path: Path) -> None:
         data[6:10] = struct.pack("<HH", side, side)
         path.write_bytes(data)
         refused(path, line)
-    video.write_png(tmp_path / "f" / "0.png", scene(1)[0])
+    png.write_png(tmp_path / "f" / "0.png", scene(1)[0])
     data = bytearray((tmp_path / "f" / "0.png").read_bytes())
     data[16:24] = struct.pack(">II", 60000, 60000)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
@@ -315,7 +315,7 @@ def test_folders_of_pngs(tmp_path: Path) -> None:
     refused(folder, "is a folder without PNGs")
     pngs(folder, scene(3))
     assert len(video.read_video(folder)) == 3
-    video.write_png(folder / "0003.png", scene(1, 48, 66)[0])
+    png.write_png(folder / "0003.png", scene(1, 48, 66)[0])
     refused(folder, r"0003\.png: is 66x48 px, but 0000\.png is 64x48 px; give frames of one size")
 
 
@@ -333,12 +333,12 @@ def test_a_damaged_png_in_a_folder(tmp_path: Path, damage: str) -> None:
 def test_pngs_of_other_modes(tmp_path: Path) -> None:
     frame = scene(1)[0]
     Image.fromarray(frame).convert("RGBA").save(tmp_path / "a.png")
-    assert np.array_equal(video.read_png(tmp_path / "a.png"), frame)
+    assert np.array_equal(png.read_png(tmp_path / "a.png"), frame)
     Image.fromarray(frame[..., 0]).save(tmp_path / "l.png")
-    assert np.array_equal(video.read_png(tmp_path / "l.png"), np.repeat(frame[..., :1], 3, axis=2))
+    assert np.array_equal(png.read_png(tmp_path / "l.png"), np.repeat(frame[..., :1], 3, axis=2))
     Image.fromarray(frame[..., 0].astype(np.uint16)).save(tmp_path / "i.png")
     with pytest.raises(InputError, match="has pixels of mode I;16; save it with 8 bits a channel"):
-        video.read_png(tmp_path / "i.png")
+        png.read_png(tmp_path / "i.png")
 
 
 def test_a_video_of_a_given_form(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from flashbench.backbones import assets
 from flashbench.cases.scenes import sprites_suite
 from flashbench.errors import InputError
-from flashbench.files.video import read_video, write_png
+from flashbench.files.png import write_png
+from flashbench.files.video import read_video
 from flashmotion import cli
 from flashmotion.presets.nano import NANO
 from flashmotion.training.watch import Collapse
@@ -49,12 +51,19 @@ BAD_TRAINING = {
     "another kind": (["train", "base", "--set", 'guidance="much"'], ["--set", "guidance", "same kind"]),
     "a schedule": (["train", "base", "--set", "base=1"], ["--set", "base", "unknown field"]),
     "steps": (["train", "lcm", "--steps", "3"], ["--steps", "as many updates as stage 3"]),
+    "fit": (["train", "lcm", "--fit", "3"], ["--fit", "as many updates as stage 3"]),
+    "two lengths": (["train", "base", "--fit", "3", "--steps", "9"], ["--fit", "--steps", "leave one of them out"]),
+    "no CUDA": (["train", "base", "--device", "cuda"], ["--device", "CUDA is not available", "leave it out"]),
+    "no CUDA for a pool": (["train", "base", "--pool", "--device", "cuda"], ["--device", "CUDA is not available"]),
+    "codec": (["train", "codec", "--pool"], ["--pool", "codec", "on the CPU"]),
+    "codec's batch": (["train", "codec", "--batch", "3"], ["--batch", "codec"]),
 }
 
 
 @pytest.mark.parametrize("what", BAD_TRAINING)
 def test_bad_training(what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     args, words = BAD_TRAINING[what]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert call(monkeypatch, *args) == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1 and err.startswith("flashmotion: ")
@@ -81,7 +90,19 @@ def test_training_is_told_what_was_asked(monkeypatch: pytest.MonkeyPatch, tmp_pa
     (stage, preset, given), (_, plain, default) = seen
     assert stage == "slow-adapter" and preset.slow_adapter.steps == 7 and preset.base == NANO.base
     assert (given.folder, given.seed, given.minutes, given.threads, given.dtype) == (tmp_path, 3, 1.5, 1, "fp32")
+    assert (default.device, default.workers, default.pool, default.fit, default.noise) == ("cpu", 1, False, None, "cpu")
     assert plain == NANO and default.folder == Path("training") and default.minutes is None and not default.compile
+
+
+def test_training_on_a_gpu_is_told_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr("flashmotion.training.runs.train", lambda *a: seen.append(a))
+    options = ["--device", "cuda", "--fit", 2.5, "--batch", 64, "--workers", 16, "--pool", "--noise", "device"]
+    assert call(monkeypatch, "train", "base", *options) == 0 and call(monkeypatch, "train", "lcm", "--batch", 9) == 0
+    (_, preset, given), (_, other, _) = seen
+    assert (given.device, given.fit, given.workers, given.pool, given.noise) == ("cuda", 2.5, 16, True, "device")
+    assert preset == dataclasses.replace(NANO, base=dataclasses.replace(NANO.base, batch=64))
+    assert other.fast_adapter.batch == 9
 
 
 def test_an_interrupted_training_says_how_to_go_on(
@@ -112,6 +133,10 @@ def test_any_bad_input_is_exit_code_2(monkeypatch: pytest.MonkeyPatch, capsys: p
         ["train", "base", "--dtype", "fp8"],
         ["train", "base", "--steps", "0"],
         ["train", "base", "--minutes", "-1"],
+        ["train", "base", "--fit", "0"],
+        ["train", "base", "--batch", "0"],
+        ["train", "base", "--workers", "-1"],
+        ["train", "base", "--device", "tpu"],
         ["train", "base", "--threads", "0"],
         ["train", "base", "--seed", "-1"],
         ["train", "base", "--seed", "x"],

@@ -11,7 +11,7 @@ import pytest
 
 from flashbench.cases.schema import Case
 from flashbench.errors import InputError
-from flashbench.files.video import write_png
+from flashbench.files.png import write_png
 from flashmotion.conditioning import maps_of
 from flashmotion.keyframes import carried, case_from_keyframes
 

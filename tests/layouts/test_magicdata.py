@@ -11,7 +11,8 @@ from flashbench.cases.folder import read_suite, save_suite
 from flashbench.cases.scenes import sprites_suite
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
-from flashbench.files.video import read_video, write_mp4, write_png
+from flashbench.files.png import write_png
+from flashbench.files.video import read_video, write_mp4
 from flashbench.layouts import magicdata
 from flashbench.layouts.clips import Form, suite_of
 from flashbench.metrics.regions import mask_iou

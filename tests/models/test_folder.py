@@ -12,7 +12,8 @@ import pytest
 
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
-from flashbench.files.video import write_png, write_video
+from flashbench.files.png import write_png
+from flashbench.files.video import write_video
 from flashbench.models.registry import create_model
 
 

@@ -11,6 +11,7 @@ from diffusers import AutoencoderKLWan
 from torch import Tensor
 
 from flashmotion import weights
+from flashmotion.networks import constants
 from flashmotion.networks.codec import PatchCodec, to_latents, to_pixels, to_video
 from flashmotion.training.data import Batch
 
@@ -120,3 +121,24 @@ def test_autoencoder_kl_wan_has_the_same_interface() -> None:
         assert to_pixels(vae, z).shape == (1, 3, 5, 16, 24)
         assert to_video(vae, z).shape == video.shape
         assert to_latents(vae, video[:, :1]).shape == (1, 4, 1, 2, 3)
+
+
+def test_what_is_kept_between_calls_can_be_trained_with(make_codec: Make, video: Tensor) -> None:
+    """Also where the first call was made in inference mode: the scales that it leaves behind are ordinary tensors."""
+    codec = make_codec(12, 8)
+    constants._made.cache_clear()
+    with torch.inference_mode():
+        z = to_latents(codec, video)
+        assert z.is_inference() and torch.equal(z, to_latents(codec, video))
+        to_pixels(codec, z)
+    z = torch.zeros(1, 12, 2, 2, 2, requires_grad=True)
+    to_pixels(codec, z).square().mean().backward()
+    assert z.grad is not None and z.grad.any()
+
+
+def test_scales_are_made_once_a_device_and_dtype(make_codec: Make) -> None:
+    like = torch.zeros(1)
+    assert constants.channels([1.0, 2.0], like) is constants.channels([1.0, 2.0], like)
+    assert constants.channels([1.0, 2.0], like.double()).dtype == torch.float64
+    assert constants.channels([1.0, 2.0], like.to("meta")).device.type == "meta"
+    assert constants.channels([1.0, 3.0], like).flatten().tolist() == [1, 3]

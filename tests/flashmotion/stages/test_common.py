@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flashbench.files.video import read_png
+from flashbench.files.png import read_png
 from flashmotion import flow
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.presets.schema import Preset

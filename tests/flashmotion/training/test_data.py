@@ -67,7 +67,7 @@ def test_a_sample_is_a_scene_mirrored_or_not(toy: Preset, text: Tensor) -> None:
         number = next(i for i in range(toy.scenes) if torch.equal(text[i], batch.text[0]))
         at = [0, *(4 * g - 3 + k for g in batch.frames[1:].tolist() for k in range(4))]
         r = render(scene(toy, number), toy.size, at)
-        weight = object_weight(r.masks, 4, toy.background_weight)
+        weight = object_weight(torch.from_numpy(r.masks.any(0)), 4, toy.background_weight).numpy()
         expected = (r.video, colour_maps(r.masks, r.boxes, r.visible, "boxes"), weight)
         found = (batch.video[0].numpy(), batch.maps[0].numpy(), batch.weight[0].numpy())
         found = (np.sort(found[0], axis=-1), *found[1:])  # colours of the video may be exchanged
@@ -90,8 +90,11 @@ def test_object_weight_is_one_on_and_beside_objects_now_or_at_first() -> None:
     masks = np.zeros((2, 9, 24, 24), np.bool_)
     masks[0, 0, 9, 9] = True  # position (2, 2) of patches of 4 on frame 0
     masks[1, 7, 20, 0] = True  # position (5, 0), in the second group (frames 5..8)
-    weight = object_weight(masks, 4, 0.25)
-    assert weight.shape == (3, 6, 6) and weight.dtype == np.float32
+    weight = object_weight(torch.from_numpy(masks.any(0)), 4, 0.25)
+    assert weight.shape == (3, 6, 6) and weight.dtype == torch.float32
+    many = object_weight(torch.from_numpy(np.stack([masks.any(0), masks[1]])), 4, 0.25)
+    assert torch.equal(many[0], weight) and not torch.equal(many[1], weight)
+    weight = weight.numpy()
 
     def near(*cells: tuple[int, int]) -> np.ndarray:
         out = np.full((6, 6), 0.25, np.float32)

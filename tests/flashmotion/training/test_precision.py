@@ -34,3 +34,8 @@ def test_autocast() -> None:
     with autocast(torch.bfloat16):
         assert (a @ a).dtype == torch.bfloat16
     assert (a @ a).dtype == torch.float32
+
+
+def test_autocast_is_of_the_device() -> None:
+    for device in ("cpu", torch.device("cpu")):
+        assert autocast(torch.bfloat16, device).device == "cpu"  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from flashmotion import weights
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.schema import Preset, Schedule
-from flashmotion.training import data, runs, trainer
+from flashmotion.training import data, fit, runs, trainer
 from flashmotion.training.runs import Options, train
 
 CHAIN = {
@@ -196,6 +196,87 @@ def test_the_base_sees_masks_and_the_slow_adapter_masks_before_boxes(
     assert (batch, boxes_from, first) == (2, tiny.base.steps, 0)
     assert adapter_boxes_from == int(4 * tiny.mask_share) == 1
     assert seed != other_seed  # stages see other scenes in other order
+
+
+def quick(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Measuring takes three steps, and says that the time is enough for `steps`."""
+    monkeypatch.setattr(fit, "WARM", 1)
+    monkeypatch.setattr(fit, "TIMED", 2)
+    monkeypatch.setattr(fit, "steps", lambda speed, seconds: steps)
+
+
+def lengthened(preset: Preset, stage: str, steps: int) -> Preset:
+    return runs.with_schedule(preset, stage, steps=steps)
+
+
+def test_a_fitted_run_is_one_of_that_many_steps(tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit: measuring leaves no trace. Masks and boxes follow the real length."""
+    quick(monkeypatch, 5)
+    seen, original = [], data.Scenes
+    monkeypatch.setattr(data, "Scenes", lambda *args: seen.append(args[4]) or original(*args))
+    for stage, part in (("base", "slow-generator"), ("slow-adapter", "slow-adapter")):
+        train(stage, lengthened(tiny, stage, 5), options(tmp_path / "steps"))
+        expected = manifest(part)
+        train(stage, tiny, options(tmp_path / "fit", fit=1.0))
+        made = manifest(part)
+        assert made["sha256"] == expected["sha256"] and (made["steps"], made["of"]) == (5, 5)
+        assert made["command"] == f"flashmotion train {stage} --preset toy --seed 0 --steps 5"
+        assert made["validation"]["step"] == 5  # type: ignore[index]
+        config = json.loads((tmp_path / "fit" / "toy" / stage / "config.json").read_text())
+        assert config["fit"] == {"minutes": 1.0, "steps": 5}
+        assert config["preset"][stage.replace("-", "_")]["steps"] == 5
+    assert seen == [5, tiny.base.steps, 5, 2, 0, 2] and int(5 * tiny.mask_share) == 2
+
+
+def test_a_fitted_run_keeps_its_length(tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch, 5)
+    train("base", tiny, options(tmp_path / "whole", fit=1.0))
+    whole = manifest("slow-generator")
+    train("base", tiny, options(tmp_path, fit=1.0, minutes=0))
+    assert (manifest("slow-generator")["steps"], manifest("slow-generator")["of"]) == (1, 5)
+    quick(monkeypatch, 99)  # a faster machine
+    train("base", tiny, options(tmp_path, fit=1.0))
+    assert manifest("slow-generator")["sha256"] == whole["sha256"] and manifest("slow-generator")["of"] == 5
+    with pytest.raises(InputError, match="was begun with --fit; give it again"):
+        train("base", tiny, options(tmp_path))
+    train("base", tiny, options(tmp_path, run="other"))
+    with pytest.raises(InputError, match="was begun without --fit; leave --fit out"):
+        train("base", tiny, options(tmp_path, run="other", fit=1.0))
+
+
+def test_too_little_time(tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "WARM", 1)
+    monkeypatch.setattr(fit, "TIMED", 2)
+    with pytest.raises(InputError, match="--fit: leaves time for 0 steps of .* s; give more minutes"):
+        train("base", tiny, options(tmp_path, fit=1e-6))
+    assert not (tmp_path / "toy" / "base" / "checkpoint.pt").exists()
+
+
+def test_out_of_a_pool_it_is_the_same(tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where noise may be drawn on the device, which is the CPU here; and in pieces."""
+    for stage, part in (("base", "slow-generator"), ("slow-adapter", "slow-adapter")):
+        train(stage, tiny, options(tmp_path / "rendered"))
+        expected = manifest(part)["sha256"]
+        train(stage, tiny, options(tmp_path / "pool", pool=True, noise="device", minutes=0))
+        assert manifest(part)["steps"] == 1
+        train(stage, tiny, options(tmp_path / "pool", pool=True, noise="device"))
+        assert manifest(part)["sha256"] == expected and manifest(part)["steps"] == 2
+        assert str(manifest(part)["command"]).endswith(" --noise device")
+
+
+def test_without_cuda(tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="--device: CUDA is not available"):
+        train("base", tiny, options(tmp_path, device="cuda", pool=True))
+    assert not list(tmp_path.glob("**/pool-*"))
+    train("base", tiny, options(tmp_path, device="auto"))
+    assert "device" not in manifest("slow-generator")
+
+
+def test_another_batch_is_written_down(tiny: Preset, tmp_path: Path) -> None:
+    train("base", runs.with_schedule(tiny, "base", batch=3), options(tmp_path))
+    made = manifest("slow-generator")
+    assert made["batch"] == 3 and made["command"] == "flashmotion train base --preset toy --seed 0 --batch 3"
 
 
 def test_two_trainers_on_one_folder(tiny: Preset, tmp_path: Path) -> None:

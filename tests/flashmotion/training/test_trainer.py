@@ -506,6 +506,51 @@ def test_a_collapsed_run_is_stopped_and_keeps_its_last_checkpoint(
     assert toy_trainer(tmp_path).done == 2
 
 
+def as_on_a_gpu(trainer: Trainer) -> Trainer:
+    """Losses are read off it many steps together."""
+    trainer.device = torch.device("meta")
+    return trainer
+
+
+def test_what_is_read_together_is_the_same(
+    tmp_path: Path, undisturbed: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    monkeypatch.setattr(module, "read", lambda rows, real=module.read: reads.append(len(rows)) or real(rows))
+    trainer = as_on_a_gpu(toy_trainer(tmp_path / "run"))
+    assert trainer.run(toy_batches())
+    assert [n for n in reads if n] == [4, 2, 2, 4]  # before each save and validation
+    assert_same_run(trainer, undisturbed)
+    with (trainer.folder / "log.csv").open() as file:
+        seconds = [float(r["seconds"]) for r in csv.DictReader(file)]
+    assert seconds == sorted(seconds)
+
+
+def test_no_more_steps_than_that_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GATHER", 3)
+    seen = []
+    monkeypatch.setattr(module, "read", lambda rows, real=module.read: seen.append(len(rows)) or real(rows))
+    as_on_a_gpu(toy_trainer(tmp_path, save_every=100, validate_every=100)).run(toy_batches())
+    assert max(seen) == 3 and sum(seen) == 12
+    batches = toy_batches()
+    trainer = as_on_a_gpu(toy_trainer(tmp_path / "short", save_every=100, validate_every=100))
+    assert not trainer.run([next(batches) for _ in range(5)])  # nothing more comes: what there is is written down
+    assert len(rows(tmp_path / "short" / "log.csv")) == 5
+
+
+def test_nan_is_found_late_on_a_gpu_and_still_not_saved(tmp_path: Path) -> None:
+    trainer = as_on_a_gpu(toy_trainer(tmp_path, Toy(nan_at=4)))
+    with pytest.raises(InputError, match="loss_a is NaN at step 5"):
+        trainer.run(toy_batches())
+    assert trainer.done == 6 and torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 4
+    assert len(rows(tmp_path / "log.csv")) == 4
+
+
+def test_numbers_are_read_as_they_are() -> None:
+    said = [{"a": torch.tensor(0.1), "b": 0.1}, {"c": torch.tensor(2.0, dtype=torch.float64)}]
+    assert module.read(said) == [{"a": float(torch.tensor(0.1)), "b": 0.1}, {"c": 2.0}] and module.read([{}]) == [{}]
+
+
 def test_tensorboard_is_told_what_the_log_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[str, int]] = []
 
