@@ -52,8 +52,13 @@ class LastVideo(threading.local, Generic[T]):
         """The value for `video`, made by `make` unless it is that of the call before."""
         if self._held is None or self._held[0] is not video:
             self._held = None  # what belongs to the video before is freed first: masks of a large one are many
-            self._held = video, make()
+            self.put(video, make())
+        assert self._held is not None
         return self._held[1]
+
+    def put(self, video: Video, value: T) -> None:
+        """Remembers what was made of `video` by the way."""
+        self._held = video, value
 
 
 def window_starts(frames: int) -> tuple[list[int], int]:
@@ -117,11 +122,18 @@ class Shared:
         self.tracker = LKTracker()
         self.lite0_fingerprint = Lite0.fingerprint
         self.lite0 = Lazy(Lite0.load)
-        self._tracks: LastVideo[ObjectTracks] = LastVideo()
+        self._regions: LastVideo[npt.NDArray[np.bool_]] = LastVideo()
         self._maps: LastVideo[torch.Tensor] = LastVideo()
 
     def tracks(self, video: Video, case: Case) -> ObjectTracks:
-        return self._tracks.get(video, lambda: self.tracker.track(video, case))
+        """The objects on all frames. Of their masks those of the sampled frames alone are remembered."""
+        found = self.tracker.track(video, case)
+        self._regions.put(video, found.masks[:, sampled_frames(len(video))])
+        return found
+
+    def regions(self, video: Video, case: Case) -> npt.NDArray[np.bool_]:
+        """Masks `[N, 1 + F, H, W]` of the objects on the sampled frames."""
+        return self._regions.get(video, lambda: self.tracker.track(video, case).masks[:, sampled_frames(len(video))])
 
     def maps(self, video: Video) -> torch.Tensor:
         """float32 `[1 + F, 1280, 7, 7]` of `sampled_frames`."""
@@ -159,7 +171,7 @@ class Lite0Extractor:
         from flashbench.backbones.lite0 import pooled_over
 
         index, maps = sampled_frames(len(video)), self.shared.maps(video)
-        masks = self.shared.tracks(video, case).masks[:, index]  # [N, 1 + F, H, W]
+        masks = self.shared.regions(video, case)
         rest = np.logical_not(masks.any(axis=0))
         return {
             "index": index,

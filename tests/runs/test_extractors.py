@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 
 import numpy as np
 import pytest
 
+from flashbench.cases.schema import Case
 from flashbench.errors import InputError
 from flashbench.metrics.catalogue import METRICS
-from flashbench.runs.extractors import LastVideo, Lazy, PixelsExtractor, extractors, sampled_frames, window_starts
+from flashbench.runs.extractors import (
+    LastVideo,
+    Lazy,
+    LKExtractor,
+    PixelsExtractor,
+    Shared,
+    extractors,
+    sampled_frames,
+    window_starts,
+)
+from flashbench.tracking.protocol import ObjectTracks
 
 
 @pytest.mark.parametrize(
@@ -80,3 +92,21 @@ def test_pixels_leave_frame_0_out(rng: np.random.Generator) -> None:
     found = PixelsExtractor().measure(video, None, reference)  # type: ignore[arg-type]
     assert found["psnr"].tolist() == [100.0] * 4
     assert found["ssim"] == pytest.approx(np.ones(4))
+
+
+def test_a_video_is_tracked_once_and_its_masks_are_not_kept(kit: ModuleType) -> None:
+    """`lk` takes all masks, `lite0` those of the sampled frames, which alone are remembered."""
+    case, video = kit.tiny_case("c0")
+    shared = Shared()
+    track, calls = shared.tracker.track, []
+
+    def counted(video: np.ndarray, case: Case) -> ObjectTracks:
+        calls.append(case.id)
+        return track(video, case)
+
+    shared.tracker.track = counted  # type: ignore[method-assign]
+    found = LKExtractor(shared).measure(video, case, video)
+    regions = shared.regions(video, case)
+    assert len(calls) == 1 and np.array_equal(regions, found["masks"][:, sampled_frames(len(video))])
+    other = video.copy()
+    assert np.array_equal(shared.regions(other, case), regions) and len(calls) == 2
