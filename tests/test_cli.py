@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from flashbench.cases.suites import open_suite
 from flashbench.cli import main
-from flashbench.files.video import write_video
+from flashbench.files.fit import Fit
+from flashbench.files.video import write_mp4, write_video
 from flashbench.metrics.catalogue import METRICS
 
 QUICK = "psnr,ssim,flicker,seconds"
@@ -211,6 +213,22 @@ def test_out_and_in_again(suite: Path) -> None:
     assert run("import", "davis", "theirs", "-o", "suites/theirs").exit_code == 0
     done = run("eval", "--model", "static", "--suite", "suites/theirs", "--metrics", QUICK)
     assert done.exit_code == 0, done.stderr
+
+
+def test_a_folder_of_mp4_made_elsewhere_in_two_commands() -> None:
+    """docs/layouts.md, on the real clips: answers at 16 a second in 208x120 for 73 frames at 25 in 256x144."""
+    assert run("export", "videofolder", "clips-v1", "-o", "theirs").exit_code == 0
+    clips = open_suite("clips-v1")
+    for i in clips.case_ids:
+        at = np.rint(np.arange(47) * 25 / 16).astype(int)
+        write_mp4(Path("made") / f"{i}.mp4", Fit.of(clips.size, (120, 208)).planes(clips.load_reference(i)[at]), 16.0)
+    assert run("import", "videofolder", "theirs", "-o", "suites/theirs").exit_code == 0
+    words = ["eval", "--suite", "suites/theirs", "--model", "videos:made", "--metrics"]
+    assert "size is 208x120 px instead of 256x144 px" in complaint(run(*words, "psnr", "-o", "plain"))
+    assert "reads sprites, the suite shows photographs; take text_conse" in complaint(run(*words, "text_lit"))
+    done = run(*words, "psnr,flicker", "--conform")
+    assert done.exit_code == 0, done.stderr
+    assert "3 cases; floor" in done.stdout and "Answers were conformed" in done.stdout
 
 
 def test_an_export_is_there_whole_or_not_at_all(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:

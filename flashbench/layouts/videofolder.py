@@ -134,20 +134,18 @@ def _filled(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def write(suite: Suite, root: Path) -> None:
-    """Writes a suite in this layout, with boxes. Hidden frames are null."""
+    """Writes a suite in this layout: boxes, or paths where an object of a case is points alone; null where hidden."""
     lines = []
     for case_id in suite.case_ids:
         case = suite.load_case(case_id)
         write_mp4(root / f"{case_id}.mp4", suite.load_reference(case_id), case.fps)
-        boxes = [
-            [[round(float(x), 3) for x in b] if seen else None for b, seen in zip(o.boxes, o.visible, strict=True)]
-            for o in case.objects
-        ]
-        row = {
-            "file_name": f"{case_id}.mp4",
-            "prompt": case.prompt,
-            "names": [o.name for o in case.objects],
-            "boxes": boxes,
-        }
+        kind = "points" if any(o.bare for o in case.objects) else "boxes"
+        paths = [_written(o.path if kind == "points" else o.boxes, o.visible) for o in case.objects]
+        names = [o.name for o in case.objects]
+        row = {"file_name": f"{case_id}.mp4", "prompt": case.prompt, "names": names, kind: paths}
         lines.append(json.dumps(row, ensure_ascii=False))
     write_text(root / "metadata.jsonl", "\n".join(lines) + "\n")
+
+
+def _written(values: npt.NDArray[np.float32], visible: npt.NDArray[np.bool_]) -> list[list[float] | None]:
+    return [[round(float(x), 3) for x in v] if seen else None for v, seen in zip(values, visible, strict=True)]

@@ -84,6 +84,19 @@ def test_points(folder: Path) -> None:
     assert not only.point_visible[0, 7] and only.point_visible[0, 8]
 
 
+def test_points_go_out_as_points(folder: Path, tmp_path: Path) -> None:
+    """Boxes that only stand round points would come back as if somebody had drawn them."""
+    held = rows(folder)[:1]
+    held[0].pop("boxes")
+    held[0].update(points=[[[10.0 + t, 20.0] for t in range(21)]], names=["cup"])
+    rewrite(folder, held)
+    videofolder.write(suite_of(videofolder.read(folder), BOXES), tmp_path / "again")
+    (row,) = rows(tmp_path / "again")
+    assert "boxes" not in row and row["points"] == held[0]["points"]
+    (only,) = suite_of(videofolder.read(tmp_path / "again"), BOXES).load_case("1-0000").objects
+    assert only.bare
+
+
 def test_without_names(folder: Path) -> None:
     held = rows(folder)
     held[1].pop("names")
