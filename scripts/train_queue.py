@@ -2,11 +2,13 @@
 
 Stopped at any moment, the same command goes on. Checkpoints and logs of an experiment lie in
 `training/nano/queue/NAME`, its weights in `training/queue/NAME/weights`, its scored run in `runs/queue/NAME`; `--list`
-says what is done.
+says what is done. On a lent GPU: `--device cuda --train-only`; what was trained there is scored by the plain command,
+anywhere the weights are brought to.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -43,6 +45,12 @@ class Experiment:
     @property
     def run(self) -> Path:
         return RUNS / self.name
+
+    @property
+    def trained(self) -> bool:
+        """Whether its own weights are complete; those that it builds on are links."""
+        parts = [p for p in self.weights.glob("nano/*") if not p.is_symlink()]
+        return bool(parts) and all(json.loads((p / "manifest.json").read_text())["complete"] for p in parts)
 
     @property
     def done(self) -> bool:
@@ -87,15 +95,17 @@ def environment(e: Experiment, all_of: dict[str, Experiment]) -> dict[str, str]:
     return {**os.environ, "FLASHMOTION_WEIGHTS": str(e.weights.resolve())}
 
 
-def work(e: Experiment, all_of: dict[str, Experiment], compiled: bool) -> None:
-    """Trains and scores one experiment."""
+def work(e: Experiment, all_of: dict[str, Experiment], how: list[str], train_only: bool) -> None:
+    """Trains one experiment where that is not done, with the options `how`, and scores it."""
     env = environment(e, all_of)
-    if e.stage:
+    if e.stage and not e.trained:
         command = [BIN / "flashmotion", "train", e.stage, "--adapter", e.adapter, "--seed", str(e.seed)]
         command += ["--run", f"queue/{e.name}"]
         for change in e.changes:
             command += ["--set", change]
-        subprocess.run([*command, *(["--compile"] if compiled else [])], env=env, check=True)
+        subprocess.run([*command, *how], env=env, check=True)
+    if train_only:
+        return
     subprocess.run([BIN / "flashbench", "eval", "--model", e.row, "-o", str(e.run)], env=env, check=True)
 
 
@@ -103,17 +113,23 @@ def work(e: Experiment, all_of: dict[str, Experiment], compiled: bool) -> None:
 @click.argument("names", nargs=-1)
 @click.option("--list", "listed", is_flag=True, help="Only say what there is and what is done.")
 @click.option("--compile/--no-compile", "compiled", default=True, help="Compile the blocks (needs a C++ compiler).")
-def main(names: tuple[str, ...], listed: bool, compiled: bool) -> None:
+@click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
+@click.option("--train-only", is_flag=True, help="Score nothing.")
+def main(names: tuple[str, ...], listed: bool, compiled: bool, device: str, train_only: bool) -> None:
     """Works through the experiments, or through NAMES."""
     all_of = {e.name: e for e in experiments()}
+    how = ["--compile"] if compiled else []
+    if device == "cuda":  # these batches are small: as many are rendered in time, without a pool
+        how += ["--device", "cuda", "--workers", str(os.cpu_count())]
     if unknown := [n for n in names if n not in all_of]:
         raise click.UsageError(f"unknown experiment {unknown[0]!r}; known: {', '.join(all_of)}")
     for e in all_of.values():
         if listed:
-            click.echo(f"{'done' if e.done else 'open'}  {e.name}: {e.stage or 'no training'} {' '.join(e.changes)}")
+            state = "done" if e.done else "trained" if e.trained else "open"
+            click.echo(f"{state:8}{e.name}: {e.stage or 'no training'} {' '.join(e.changes)}")
         elif not e.done and (not names or e.name in names):
             click.echo(f"== {e.name}", err=True)
-            work(e, all_of, compiled)
+            work(e, all_of, how, train_only)
 
 
 if __name__ == "__main__":
