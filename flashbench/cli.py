@@ -6,14 +6,14 @@ Results go to stdout, everything else to stderr.
 
 from __future__ import annotations
 
-import errno
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from flashbench.command import FAILED, SETTINGS, WIDTH, OneLineErrors
 from flashbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,42 +24,6 @@ if TYPE_CHECKING:
     from flashbench.runs.results import Row
     from flashbench.runs.shard import Shard
 
-WIDTH = 100  # of tables that do not go to a terminal
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-
-
-class OneLineErrors(click.Group):
-    """A group whose errors are one line on stderr and an exit code, however they arise."""
-
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        run: Callable[..., Any] = super().main
-        if not standalone_mode:
-            return run(*args, standalone_mode=False, **extra)
-        try:
-            code = run(*args, standalone_mode=False, **extra)
-        except InputError as error:
-            code = complain(str(error))
-        except click.ClickException as error:
-            if type(error).__name__ == "NoArgsIsHelpError":  # not a complaint but the help itself
-                error.show()
-                code = BAD_INPUT
-            else:
-                code = complain(error.format_message())
-        except (click.Abort, KeyboardInterrupt):
-            complain("interrupted; the same command goes on from here")
-            code = INTERRUPTED
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            code = complain(f"{error.filename or 'disk'}: the disk is full; free space and run the same command again")
-        sys.exit(code if isinstance(code, int) else 0)
-
-
-def complain(what: str) -> int:
-    """Says on stderr, in one line, what is wrong; returns the exit code of bad input."""
-    click.echo(f"flashbench: {' '.join(what.split())}", err=True)
-    return BAD_INPUT
-
 
 def show(what: RenderableType) -> None:
     """Prints to stdout, as wide as the terminal, WIDTH columns elsewhere."""
@@ -69,7 +33,7 @@ def show(what: RenderableType) -> None:
     Console(width=width, highlight=False, markup=False, emoji=False).print(what)
 
 
-@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH})
+@click.group("flashbench", cls=OneLineErrors, context_settings=SETTINGS)
 @click.version_option(package_name="flashbench")
 def main() -> None:
     """FlashBench: how well do video models follow trajectories, over long sequences and in few steps?"""

@@ -300,7 +300,9 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("flashbench.runs.session.generate_run", interrupt)
     done = run("generate", "--model", "static")
     assert done.exit_code == 130
-    assert done.stderr.strip().splitlines()[-1] == "flashbench: interrupted; the same command goes on from here"
+    assert (
+        done.stderr.strip().splitlines()[-1] == "flashbench: interrupted; the same command goes on from what is saved"
+    )
 
 
 def test_no_terminal_no_bar(suite: Path) -> None:
