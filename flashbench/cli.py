@@ -282,8 +282,8 @@ def _show_assets() -> None:
 @main.command()
 @click.argument("name")
 @click.option("--cases", type=click.IntRange(min=1), help="Number of cases; the suite's own if not given.")
-@click.option("--size", type=click.IntRange(min=16), help="Side of the square frames, px.")
-@click.option("--frames", type=click.IntRange(min=2), help="Frames a video.")
+@click.option("--size", type=click.IntRange(32, 1024), help="Side of the square frames, px.")
+@click.option("--frames", type=click.IntRange(9, 2401), help="Frames a video.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the suite.")
 @click.option("--condition", type=click.Choice(["boxes", "masks"]), help="What a model is given after frame 0.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Suite folder to write.")
@@ -346,7 +346,13 @@ def _strata(suite: Suite) -> dict[str, int]:
 @click.option("--id", "clip_id", help="Id of the case; else the file's name.")
 @click.option("--frames", type=click.IntRange(min=2), help="Use only so many frames.")
 @click.option("--size", help="HxW px of the case, cropped in the middle; else the video's.")
-@click.option("--condition", type=click.Choice(["masks", "boxes"]), default="boxes", show_default=True)
+@click.option(
+    "--condition",
+    type=click.Choice(["masks", "boxes"]),
+    default="boxes",
+    show_default=True,
+    help="What a model is given after frame 0.",
+)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Suite folder; added to if there.")
 def annotate(
     video: Path,
@@ -480,9 +486,23 @@ def compare(run_a: Path, run_b: Path, metrics: str | None, stratum: str, output:
 @cases_option
 @metrics_option
 @click.option("--only", multiple=True, help="Only this corruption; once for each.")
-@click.option("--runs", "root", default="runs/validation", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--runs",
+    "root",
+    default="runs/validation",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the damaged references' runs, kept for the next time.",
+)
 @click.option("--model", "models", multiple=True, type=click.Path(path_type=Path), help="Run folder to set beside.")
-@click.option("-o", "--output", default="docs/validity.md", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    default="docs/validity.md",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Page to write, the committed one if not given; .png and .csv beside it.",
+)
 def validate(
     suite: str,
     cases: int | None,
