@@ -125,9 +125,17 @@ def metric_fingerprints(metrics: Iterable[Metric], found: Mapping[str, Extractor
     }
 
 
+def _why(failure: Path) -> str:
+    """Why a case has no answer."""
+    held = read_json(failure)
+    if not isinstance(held, dict) or not isinstance(held.get("error"), str):
+        raise InputError(failure, "field error is missing", "delete it and run `flashbench generate` again")
+    return str(held["error"])
+
+
 def _facts(run: RunFolder, info: RunInfo, plan: Plan, scores: Sequence[CaseScore]) -> dict[str, Any]:
     """Everything in results.json besides the rows."""
-    failed = {c.case_id: read_json(run.failure(c.case_id)).get("error") for c in scores if c.failed}
+    failed = {c.case_id: _why(run.failure(c.case_id)) for c in scores if c.failed}
     return {
         "version": RESULTS_VERSION,
         "model": {"name": info.model, "fingerprint": info.model_fingerprint, "info": info.model_info},
