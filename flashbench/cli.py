@@ -228,6 +228,8 @@ def _show_results(root: Path, rows: Sequence[Row]) -> int:
     show(results_table(rows))
     if info.model_info.get("conformed"):
         click.echo("Answers were conformed: brought to the asked length, frame rate and size (docs/layouts.md).")
+    if note := info.model_info.get("note"):
+        click.echo(f"Note: {note}.")
     if info.not_for_leaderboard:
         click.echo(f"Not for a leaderboard: {info.not_for_leaderboard}.")
     return FAILED if any(row.n_failed for row in rows) else 0
