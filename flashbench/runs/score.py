@@ -13,7 +13,7 @@ from flashbench.errors import InputError
 from flashbench.files.atomic import read_json, sha256_json
 from flashbench.metrics.catalogue import Metric
 from flashbench.runs import provenance
-from flashbench.runs.extractors import Extractor, check_length, extractors
+from flashbench.runs.extractors import Extractor, check_measurable, extractors
 from flashbench.runs.generate import Tick, silent
 from flashbench.runs.layout import RunFolder, RunInfo, generated_in
 from flashbench.runs.measure import Plan, missing, score_case
@@ -68,7 +68,7 @@ def score(
         what = f"{len(todo)} of {len(mine)} cases were not generated yet (first: {todo[0]})"
         raise InputError(run.root, what, "run `flashbench generate` with the same options first")
     needed = {name for metric in metrics for name in metric.needs}
-    check_length(needed, info.frames)
+    check_measurable(needed, info.frames, info.size)
     found = make(needed)
     plan = Plan(run, suite, tuple(metrics), found, cache or default_cache())
     scores = _score_cases(plan, mine, workers or min(provenance.cores(), MOST_WORKERS), tick)

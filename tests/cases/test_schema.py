@@ -196,6 +196,29 @@ def test_content_hash_is_computed_on_first_use() -> None:
     assert suite(hash_case=lambda case_id: case_id).content_sha256 == suite_sha256(s.case_ids)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"name": " "}, "name is empty"),
+        ({"size": (0, 4)}, r"size is \(0, 4\)"),
+        ({"size": [4, 4]}, r"size is \[4, 4\]"),
+        ({"size": (np.int64(4), 4)}, "size is .*whole numbers of px"),
+        ({"frames": 0}, "frames is 0"),
+        ({"frames": 3.0}, "frames is 3.0"),
+        ({"fps": 0.0}, "fps is 0.0"),
+        ({"fps": float("nan")}, "fps is nan"),
+        ({"fps": "24"}, "fps is '24'"),
+        ({"condition": "points"}, "condition is 'points'"),
+        ({"pictures": "drawings"}, "pictures is 'drawings'"),
+        ({"case_ids": ()}, "has no cases"),
+        ({"case_ids": ("a", "a")}, "two cases share an id"),
+    ],
+)
+def test_bad_suites(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        suite(**changes)
+
+
 def test_every_field_is_in_the_hash() -> None:
     base = case()
     frame = base.first_frame.copy()
