@@ -7,12 +7,13 @@ Results go to stdout, everything else to stderr.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from flashbench.command import FAILED, SETTINGS, WIDTH, OneLineErrors
 from flashbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,44 +24,6 @@ if TYPE_CHECKING:
     from flashbench.runs.results import Row
     from flashbench.runs.shard import Shard
 
-WIDTH = 100  # of tables that do not go to a terminal
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-
-
-class OneLineErrors(click.Group):
-    """A group whose errors are one line on stderr and an exit code, however they arise."""
-
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        run: Callable[..., Any] = super().main
-        if not standalone_mode:
-            return run(*args, standalone_mode=False, **extra)
-        try:
-            code = run(*args, standalone_mode=False, **extra)
-        except InputError as error:
-            code = complain(str(error))
-        except click.ClickException as error:
-            if type(error).__name__ == "NoArgsIsHelpError":  # not a complaint but the help itself
-                error.show()
-                code = BAD_INPUT
-            else:
-                code = complain(error.format_message())
-        except (click.Abort, KeyboardInterrupt):
-            complain("interrupted; the same command goes on from here")
-            code = INTERRUPTED
-        except OSError as error:
-            from flashbench.files.atomic import disk_full
-
-            if not disk_full(error):
-                raise
-            code = complain(f"{error.filename or 'disk'}: the disk is full; free space and run the same command again")
-        sys.exit(code if isinstance(code, int) else 0)
-
-
-def complain(what: str) -> int:
-    """Says on stderr, in one line, what is wrong; returns the exit code of bad input."""
-    click.echo(f"flashbench: {' '.join(what.split())}", err=True)
-    return BAD_INPUT
-
 
 def show(what: RenderableType) -> None:
     """Prints to stdout, as wide as the terminal, WIDTH columns elsewhere."""
@@ -70,7 +33,7 @@ def show(what: RenderableType) -> None:
     Console(width=width, highlight=False, markup=False, emoji=False).print(what)
 
 
-@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH})
+@click.group("flashbench", cls=OneLineErrors, context_settings=SETTINGS)
 @click.version_option(package_name="flashbench")
 def main() -> None:
     """FlashBench: how well do video models follow trajectories, over long sequences and in few steps?"""
@@ -267,6 +230,8 @@ def _show_results(root: Path, rows: Sequence[Row], wanted: Sequence[Metric]) -> 
         show(line)
     if info.model_info.get("conformed"):
         click.echo("Answers were conformed: brought to the asked length, frame rate and size (docs/layouts.md).")
+    if note := info.model_info.get("note"):
+        click.echo(f"Note: {note}.")
     if info.not_for_leaderboard:
         click.echo(f"Not for a leaderboard: {info.not_for_leaderboard}.")
     return FAILED if any(row.n_failed for row in rows) else 0
@@ -321,8 +286,8 @@ def _show_assets() -> None:
 @main.command()
 @click.argument("name")
 @click.option("--cases", type=click.IntRange(min=1), help="Number of cases; the suite's own if not given.")
-@click.option("--size", type=click.IntRange(min=16), help="Side of the square frames, px.")
-@click.option("--frames", type=click.IntRange(min=2), help="Frames a video.")
+@click.option("--size", type=click.IntRange(32, 1024), help="Side of the square frames, px.")
+@click.option("--frames", type=click.IntRange(9, 2401), help="Frames a video.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the suite.")
 @click.option("--condition", type=click.Choice(["boxes", "masks"]), help="What a model is given after frame 0.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Suite folder to write.")
@@ -390,7 +355,13 @@ def _strata(suite: Suite) -> dict[str, int]:
 @click.option("--id", "clip_id", help="Id of the case; else the file's name.")
 @click.option("--frames", type=click.IntRange(min=2), help="Use only so many frames.")
 @click.option("--size", help="HxW px of the case, cropped in the middle; else the video's.")
-@click.option("--condition", type=click.Choice(["masks", "boxes"]), default="boxes", show_default=True)
+@click.option(
+    "--condition",
+    type=click.Choice(["masks", "boxes"]),
+    default="boxes",
+    show_default=True,
+    help="What a model is given after frame 0.",
+)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Suite folder; added to if there.")
 def annotate(
     video: Path,
@@ -538,9 +509,23 @@ def compare(run_a: Path, run_b: Path, metrics: str | None, stratum: str, output:
 @cases_option
 @metrics_option
 @click.option("--only", multiple=True, help="Only this corruption; once for each.")
-@click.option("--runs", "root", default="runs/validation", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--runs",
+    "root",
+    default="runs/validation",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the damaged references' runs, kept for the next time.",
+)
 @click.option("--model", "models", multiple=True, type=click.Path(path_type=Path), help="Run folder to set beside.")
-@click.option("-o", "--output", default="docs/validity.md", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    default="docs/validity.md",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Page to write, the committed one if not given; .png and .csv beside it.",
+)
 def validate(
     suite: str,
     cases: int | None,

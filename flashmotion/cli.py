@@ -1,27 +1,39 @@
-"""The command `flashmotion`: arguments and printing, nothing else."""
+"""The command `flashmotion`: arguments and printing, nothing else.
+
+Exit codes: 0 done; 2 bad input, said in one line; 3 a collapsed training run; 130 interrupted.
+"""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from flashbench.command import SETTINGS, OneLineErrors
 from flashbench.errors import InputError
 
+COLLAPSED = 3
 
-@click.group()
-def group() -> None:
+
+@click.group("flashmotion", cls=OneLineErrors, context_settings=SETTINGS)
+@click.version_option(package_name="flashbench")
+def main() -> None:
     """Few-step trajectory-controllable video: train the three stages, make videos."""
 
 
-@group.command()
+@main.command()
 @click.argument("stage")
 @click.option("--preset", "preset_name", default="nano", show_default=True, help="Named configuration.")
 @click.option(
     "--folder", default="training", show_default=True, type=click.Path(path_type=Path), help="Checkpoints and logs."
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Seed of scenes, noise and initial weights.",
+)
 @click.option(
     "--minutes", type=click.FloatRange(min=0), help="Stop (and save) after this time; the same command goes on later."
 )
@@ -33,7 +45,13 @@ def group() -> None:
     help="Set the length of the schedule so that it ends after this time, at the speed measured here.",
 )
 @click.option("--batch", type=click.IntRange(min=1), help="Samples a step, instead of the preset's.")
-@click.option("--device", default="cpu", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    help="Where it trains; auto: on CUDA where there is some.",
+)
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(min=0), help="Processes that render scenes."
 )
@@ -46,11 +64,29 @@ def group() -> None:
     help="Where noise is drawn: the same numbers on every device, or faster.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
-@click.option("--dtype", default="auto", type=click.Choice(["auto", "fp32", "bf16"]), show_default=True)
+@click.option(
+    "--dtype",
+    default="auto",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    show_default=True,
+    help="Precision of the networks; auto: bf16 where the machine is fast at it.",
+)
 @click.option("--compile", "compiled", is_flag=True, help="Compile the blocks (needs a C++ compiler).")
-@click.option("--adapter", default="controlnet", show_default=True, type=click.Choice(["controlnet", "resnet"]))
+@click.option(
+    "--adapter",
+    default="controlnet",
+    show_default=True,
+    type=click.Choice(["controlnet", "resnet"]),
+    help="Kind of the trajectory adapter.",
+)
 @click.option("--set", "changes", multiple=True, metavar="FIELD=JSON", help="A field of the preset, for an experiment.")
-@click.option("--report-to", default="none", show_default=True, type=click.Choice(["tensorboard", "none"]))
+@click.option(
+    "--report-to",
+    default="none",
+    show_default=True,
+    type=click.Choice(["tensorboard", "none"]),
+    help="Where losses go besides log.csv.",
+)
 @click.option("--warm", is_flag=True, help="Start from this stage's exported weights instead of anew.")
 @click.option("--run", "run_name", help="Name of this run's folder of checkpoints and logs, instead of the stage's.")
 def train(
@@ -74,7 +110,7 @@ def train(
     report_to: str,
     warm: bool,
     run_name: str | None,
-) -> None:
+) -> int:
     """Train STAGE and export what it makes.
 
     The line is codec, base, slow-adapter, fast-generator, fast-adapter. What it is compared with: slow-tuned, lcm, dmd,
@@ -85,6 +121,7 @@ def train(
     from flashmotion.presets import changed, preset
     from flashmotion.training.runs import STAGES, Options, with_schedule
     from flashmotion.training.runs import train as run
+    from flashmotion.training.watch import Collapse
 
     if stage not in STAGES:
         raise InputError("STAGE", f"unknown stage {stage!r}", f"choose one of {', '.join(STAGES)}")
@@ -117,10 +154,15 @@ def train(
         pool,
         noise,
     )
-    run(stage, chosen, options)
+    try:
+        run(stage, chosen, options)
+    except Collapse as error:
+        main.complain(str(error))
+        return COLLAPSED
+    return 0
 
 
-@group.command()
+@main.command()
 @click.argument("image", type=click.Path(path_type=Path))
 @click.option("--prompt", required=True, help="A sentence.")
 @click.option(
@@ -130,17 +172,27 @@ def train(
     help='JSON: {"objects": [{"name", "keyframes": [{"frame", "box"}]}]}.',
 )
 @click.option("--model", default="flashmotion-4step", show_default=True, help="Row of the zoo.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("-o", "--output", default="sample.mkv", show_default=True, type=click.Path(path_type=Path))
+@click.option("--seed", default=0, show_default=True, help="Seed of the noise.")
+@click.option(
+    "-o",
+    "--output",
+    default="sample.mkv",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Video to write: .mkv is lossless, .mp4 plays everywhere.",
+)
 def sample(image: Path, prompt: str, boxes: Path, model: str, seed: int, output: Path) -> None:
     """Make a video from IMAGE (PNG), a prompt and box keyframes."""
     from flashbench.files.png import read_png
-    from flashbench.files.video import write_video
+    from flashbench.files.video import write_mp4, write_video
     from flashmotion.conditioning import maps_of
     from flashmotion.keyframes import case_from_keyframes
     from flashmotion.presets import preset
     from flashmotion.zoo import ROWS, load_pipeline
 
+    writers = {".mkv": write_video, ".mp4": write_mp4}
+    if output.suffix not in writers:
+        raise InputError(output, "is no name of a video", f"end it with {' or '.join(writers)}")
     if model not in ROWS:
         raise InputError("--model", f"unknown model {model!r}", f"choose one of {', '.join(ROWS)}")
     p = preset(ROWS[model].preset)
@@ -150,30 +202,9 @@ def sample(image: Path, prompt: str, boxes: Path, model: str, seed: int, output:
             image, f"is {frame.shape[1]}x{frame.shape[0]} px", f"{model} makes {p.size}x{p.size} px: scale the image"
         )
     case = case_from_keyframes(frame, prompt, boxes, p.frames, condition=p.condition)
-    write_video(output, load_pipeline(model)(frame, prompt, maps_of(case), seed).frames, case.fps)
+    made = load_pipeline(model)(frame, prompt, maps_of(case), seed).frames
+    writers[output.suffix](output, made, case.fps)
     click.echo(output)
-
-
-def main() -> None:
-    """Entry point: bad input is one line and exit code 2, a collapsed training run one line and 3."""
-    from flashmotion.training.watch import Collapse
-
-    try:
-        group(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except InputError as error:
-        print(f"flashmotion: {error}", file=sys.stderr)
-        sys.exit(2)
-    except Collapse as error:
-        print(f"flashmotion: {error}", file=sys.stderr)
-        sys.exit(3)
-    except (KeyboardInterrupt, click.Abort):
-        print("flashmotion: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flashbench.cases.schema import Case
+from flashbench.errors import InputError
 
 # Far apart in RGB, so that a linear codec keeps them apart; half strength as in MagicMotion (opacity 0.5 on black).
 # fmt: off
@@ -77,11 +78,14 @@ def maps_of(case: Case) -> npt.NDArray[np.uint8]:
     """Colour maps uint8 `[T, H, W, 3]` of a case as it is asked.
 
     Raises:
-        ValueError: an object has no mask on frame 0.
+        InputError: an object lacks masks that the maps show: on frame 0, under condition `masks` on every frame.
     """
-    if any(o.masks is None for o in case.objects):
-        raise ValueError(f"case {case.id}: an object has no mask on frame 0")
     frames = case.frames if case.condition == "masks" else 1
+    for o in case.objects:
+        if o.masks is None or len(o.masks) < frames:
+            lacking = "frame 0" if o.masks is None else "every frame"
+            what = f"object {o.name!r} has no mask on {lacking}, which the model needs"
+            raise InputError(f"case {case.id!r}", what, f"give a suite with masks on {lacking}, or use another model")
     masks = np.stack([o.masks[:frames] for o in case.objects if o.masks is not None])
     boxes, visible = np.stack([o.boxes for o in case.objects]), np.stack([o.visible for o in case.objects])
     return colour_maps(masks, boxes, visible, case.condition)

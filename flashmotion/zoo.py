@@ -92,7 +92,7 @@ class ZooModel:
     """A row of the zoo as a VideoModel."""
 
     def __init__(self, name: str, suite: Suite) -> None:
-        self.name, self.row = name, ROWS[name]
+        self.name, self.row, self.asked_with = name, ROWS[name], suite.condition
         p = preset(self.row.preset)
         if suite.size != (p.size, p.size) or suite.frames > p.frames or suite.frames % STRIDE != 1:
             asked = f"{suite.frames} frames of {suite.size[1]}x{suite.size[0]} px"
@@ -122,6 +122,7 @@ class ZooModel:
     def info(self) -> dict[str, Any]:
         return {
             **asdict(self.row),
+            **self._conditions(),
             "guidance": self.pipeline.config.guidance,
             "few_steps": self.pipeline.config.few_steps,
             "shift": self.pipeline.config.shift,
@@ -135,6 +136,12 @@ class ZooModel:
                 for part, m in self.manifests.items()
             },
         }
+
+    def _conditions(self) -> dict[str, str]:
+        """Which condition the weights know and which they are given: other people's data often has boxes alone."""
+        known, given = preset(self.row.preset).condition, self.asked_with
+        said = {"trained_with": known, "asked_with": given}
+        return said if known == given else {**said, "note": f"{self.name} was trained with {known}, not with {given}"}
 
     def generate(self, case: Case, seed: int) -> npt.NDArray[np.uint8]:
         """See VideoModel.generate."""

@@ -7,20 +7,25 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from flashbench.cases.scenes import sprites_suite
 from flashbench.cases.suites import open_suite
 from flashbench.cli import main
+from flashbench.errors import InputError
 from flashbench.files.fit import Fit
 from flashbench.files.video import write_mp4, write_video
 from flashbench.metrics.catalogue import METRICS
+from flashmotion.cli import main as flashmotion
 
 QUICK = "psnr,ssim,flicker,seconds"
 
@@ -83,11 +88,35 @@ def test_help_is_there_at_once() -> None:
     assert time.monotonic() - begun < 5  # nothing heavy is imported
 
 
-@pytest.mark.parametrize(
-    "command", ["eval", "generate", "score", "list", "build", "leaderboard", "compare", "validate", "assets"]
-)
-def test_every_command_has_help(command: str) -> None:
-    assert run(command, "--help").exit_code == 0
+def commands(group: click.Group, name: str) -> Iterator[tuple[str, click.Command]]:
+    """All commands below a group, by what is typed."""
+    for word, command in group.commands.items():
+        below = commands(command, f"{name} {word}") if isinstance(command, click.Group) else ()
+        yield from below or [(f"{name} {word}", command)]
+
+
+COMMANDS = dict([*commands(main, "flashbench"), *commands(flashmotion, "flashmotion")])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_has_help(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help, name
+    assert [p.opts for p in command.params if isinstance(p, click.Option) and not p.help] == []
+    group = main if name.startswith("flashbench") else flashmotion
+    for flag in ("-h", "--help"):
+        assert CliRunner().invoke(group, [*name.split()[1:], flag]).exit_code == 0
+
+
+def test_build_says_the_ranges_that_the_suite_takes() -> None:
+    """They stand in two places: the help may not import what the suite needs."""
+    for option in COMMANDS["flashbench build"].params:
+        if option.name in ("size", "frames"):
+            low, high = option.type.min, option.type.max  # type: ignore[attr-defined]
+            for value in (low - 1, high + 1):
+                with pytest.raises(InputError, match=f"{option.name} is {value}; choose {low} to {high}"):
+                    sprites_suite(1, **{option.name: value})
+            assert sprites_suite(1, **{option.name: low}) and sprites_suite(1, **{option.name: high})
 
 
 def test_help_imports_no_network() -> None:
@@ -333,7 +362,7 @@ MARKED = ["annotate", "nowhere.mp4", "--prompt", "x", "--boxes", "b", "-o", "x"]
         (["list", "colours"], "colours"),
         (["build", "sprites-v1", "--size", "8", "-o", "x"], "--size"),
         (["build", "sprites-v1", "--condition", "points", "-o", "x"], "--condition"),
-        (["build", "sprites-v1", "--cases", "2", "--frames", "3", "-o", "x"], "frames is 3"),
+        (["build", "sprites-v1", "--cases", "2", "--frames", "3", "-o", "x"], "--frames"),
         (["leaderboard", "nowhere", "-o", "x.csv"], "nowhere"),
         (["compare", "nowhere", "elsewhere"], "nowhere"),
         (["generate", "--model", "static", "--shard", "2/2"], "--shard"),
@@ -412,7 +441,9 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("flashbench.runs.session.generate_run", interrupt)
     done = run("generate", "--model", "static")
     assert done.exit_code == 130
-    assert done.stderr.strip().splitlines()[-1] == "flashbench: interrupted; the same command goes on from here"
+    assert (
+        done.stderr.strip().splitlines()[-1] == "flashbench: interrupted; the same command goes on from what is saved"
+    )
 
 
 def test_no_terminal_no_bar(suite: Path) -> None:

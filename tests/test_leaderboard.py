@@ -110,6 +110,53 @@ def test_a_run_without_results_or_with_damaged_ones_is_named(tmp_path: Path, sco
         read_scored(run)
 
 
+FIELDS = [
+    "not_for_leaderboard", "environment", "environment.code", "environment.code.dirty", "environment.cpu.model",
+    "environment.flashbench", "failures", "suite.name", "suite.size", "suite.fps", "suite.condition", "seed",
+    "model.name", "model.info", "metrics", "case_ids", "rows",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_of_results_that_is_read_is_checked(tmp_path: Path, scored_run: Make, name: str) -> None:
+    run = scored_run(tmp_path, "one")
+    whole = (run / "results.json").read_text()
+    for spoil in (lambda held, key: held.pop(key), lambda held, key: held.update({key: [None]})):
+        facts = json.loads(whole)
+        held = facts
+        *above, key = name.split(".")
+        for part in above:
+            held = held[part]
+        spoil(held, key)
+        (run / "results.json").write_text(json.dumps(facts))
+        with pytest.raises(InputError, match=rf"results.json: field {name}(\[0\])? .*; run `flashbench score .* again"):
+            write_leaderboard([run], tmp_path / "x.csv", tmp_path / "cache")
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_a_row_with_a_text_for_a_number_is_named(tmp_path: Path, scored_run: Make) -> None:
+    run = scored_run(tmp_path, "one")
+    facts = json.loads((run / "results.json").read_text())
+    facts["rows"][3]["value"] = "2.5"
+    (run / "results.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match=r"results.json: field rows\[3\]\.value is missing or wrong"):
+        read_scored(run)
+
+
+@pytest.mark.parametrize("column", ["value", "floor"])
+def test_a_cell_that_is_no_number_is_named(tmp_path: Path, scored_run: Make, column: str) -> None:
+    run = scored_run(tmp_path, "one")
+    with open(run / "cases.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[1][column] = "much"
+    with open(run / "cases.csv", "w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    with pytest.raises(InputError, match=rf"cases.csv: line 3: field {column} is 'much'; run"):
+        read_scored(run)
+
+
 def test_the_output_must_be_a_csv(tmp_path: Path, scored_run: Make) -> None:
     with pytest.raises(InputError, match="does not end with .csv"):
         write_leaderboard([scored_run(tmp_path, "one")], tmp_path / "board.md")

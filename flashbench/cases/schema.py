@@ -138,7 +138,7 @@ class Case:
         _check(ok, at, f"first_frame is {frame.dtype} {frame.shape}", "give uint8 [H, W, 3] RGB")
         _check(len(self.objects) > 0, at, "has zero objects", "give at least one object with a path")
         _check(self.condition in ("masks", "boxes"), at, f"condition is {self.condition!r}", "use masks or boxes")
-        _check(bool(np.isfinite(self.fps)) and self.fps > 0, at, f"fps is {self.fps}", "give a positive frame rate")
+        _check(_is_rate(self.fps), at, f"fps is {self.fps!r}", "give a positive frame rate")
         _check(_is_json(self.meta), at, "meta is not JSON", "use texts, finite numbers, lists and dicts with text keys")
         for o in self.objects:
             self._check_object(at, o)
@@ -229,6 +229,11 @@ def _is_json(value: object) -> bool:
         return False
 
 
+def _is_rate(fps: object) -> bool:
+    """True for a positive, finite number."""
+    return isinstance(fps, int | float) and 0 < fps < float("inf")
+
+
 @dataclass(frozen=True)
 class Suite:
     """An ordered set of cases of one size, length and frame rate, with their reference videos.
@@ -261,11 +266,40 @@ class Suite:
 
     def __post_init__(self) -> None:
         at = f"suite {self.name!r}"
+        _check(bool(self.name.strip()), "suite", "name is empty", "give it a name")
+        pair = isinstance(self.size, tuple) and len(self.size) == 2
+        ok = pair and all(type(n) is int and n > 0 for n in self.size)  # of NumPy's integers no JSON is made
+        _check(ok, at, f"size is {self.size!r}", "give (height, width), whole numbers of px")
+        ok = type(self.frames) is int and self.frames > 0
+        _check(ok, at, f"frames is {self.frames!r}", "give the number of frames")
+        _check(_is_rate(self.fps), at, f"fps is {self.fps!r}", "give a positive frame rate")
+        _check(self.condition in ("masks", "boxes"), at, f"condition is {self.condition!r}", "use masks or boxes")
+        ok = self.pictures in ("sprites", "photographs")
+        _check(ok, at, f"pictures is {self.pictures!r}", "use sprites or photographs")
         _check(len(self.case_ids) > 0, at, "has no cases", "give at least one")
         _check(len(set(self.case_ids)) == len(self.case_ids), at, "two cases share an id", "give each its own")
 
     def __len__(self) -> int:
         return len(self.case_ids)
+
+    def asked(self) -> Suite:
+        """The part of the suite that a model may see: its cases as `Case.asked()`, its hashes, no reference video.
+
+        Raises:
+            InputError: by its `load_reference`, always.
+        """
+
+        def refuse(case_id: str) -> npt.NDArray[np.uint8]:
+            what = f"case {case_id!r}: a model is never given the reference video"
+            raise InputError(f"suite {self.name!r}", what, "answer from the first frame, the prompt and the paths")
+
+        return dataclasses.replace(
+            self,
+            load_case=lambda case_id: self.load_case(case_id).asked(),
+            load_reference=refuse,
+            root=None,  # the truth lies there
+            hash_case=lambda case_id: self.case_hashes[case_id],
+        )
 
     @cached_property
     def case_hashes(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from flashbench.metrics._arrays import Floats, video_pair
 
 PSNR_CAP = 100.0
 SSIM_SIGMA, SSIM_RADIUS = 1.5, 5
+SSIM_LEAST = 2 * SSIM_RADIUS + 1  # px a side: the window lies inside the frame
 SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
@@ -50,8 +51,8 @@ def ssim(video: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
         ValueError: not two uint8 videos of one shape, or frames smaller than the window.
     """
     first, second = video_pair(video, target)
-    if min(first.shape[1:3]) <= 2 * SSIM_RADIUS:
-        raise ValueError(f"frames are {first.shape[1:3]} (H, W), SSIM's window needs at least 11 x 11")
+    if min(first.shape[1:3]) < SSIM_LEAST:
+        raise ValueError(f"frames are {first.shape[1:3]} (H, W), SSIM's window needs at least {SSIM_LEAST} px a side")
     return np.array([_frame_ssim(a, b) for a, b in zip(first, second, strict=True)])
 
 

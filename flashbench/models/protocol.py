@@ -19,7 +19,8 @@ class VideoModel(Protocol):
     Attributes:
         name: as in results and leaderboards.
         fingerprint: hex hash of everything that makes its videos: weights, settings, version of the code.
-        info: JSON facts for the results: parameters, steps, licence, whatever a reader should know.
+        info: JSON facts for the results: parameters, steps, licence, whatever a reader should know. `note`: a line
+            that is printed below them.
     """
 
     @property

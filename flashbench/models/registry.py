@@ -1,7 +1,8 @@
 """Models by name: the controls, `videos:FOLDER`, and what installed packages offer.
 
 A package offers a model through the entry point group `flashbench.models`: `NAME = module:factory`, where the factory
-takes the suite and returns a `VideoModel`. It is imported only when the model is asked for.
+takes the suite as models may see it (`Suite.asked`) and returns a `VideoModel`. It is imported only when the model is
+asked for.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def create_model(name: str, suite: Suite) -> VideoModel:
     offered = _offered()
     if name not in offered:
         raise InputError(f"model {name!r}", "is unknown", _mend(name))
-    model = _load(offered[name])(suite)
+    model = _load(offered[name])(suite.asked())
     if not isinstance(model, VideoModel):
         what = f"{offered[name].value} returned {type(model).__name__}, which is not a VideoModel"
         raise InputError(f"model {name!r}", what, "give it name, fingerprint, info and generate(case, seed)")

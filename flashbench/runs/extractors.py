@@ -244,10 +244,18 @@ class TextConSEExtractor:
         return {"frames": frames.numpy(), "text": self._net().texts([case.prompt])[0].numpy()}
 
 
-def check_length(names: Iterable[str], frames: int) -> None:
-    """Refuses videos that are too short for one of the named extractors, before anything is made."""
-    if "i3d" in set(names):
+def check_measurable(names: Iterable[str], frames: int, size: tuple[int, int]) -> None:
+    """Refuses videos that are too short or too small for one of the named extractors, before anything is made."""
+    wanted = set(names)
+    if "i3d" in wanted:
         window_starts(frames)
+    if "pixels" in wanted:
+        from flashbench.metrics.pixels import SSIM_LEAST
+
+        if min(size) < SSIM_LEAST:
+            what = f"frames of {size[1]}x{size[0]} px are too small for SSIM's window"
+            mend = f"give at least {SSIM_LEAST} px a side, or leave psnr, ssim and flicker out with --metrics"
+            raise InputError("pixels", what, mend)
 
 
 def extractors(names: Iterable[str], weights: Mapping[str, str] | None = None) -> dict[str, Extractor]:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
-from flashbench.files.atomic import disk_full, read_json, sha256_arrays, write_json
+from flashbench.files.atomic import disk_full, sha256_arrays, write_json
 from flashbench.files.video import write_video
 from flashbench.models.protocol import VideoModel, checked_video
-from flashbench.runs.layout import RunFolder, case_seed
+from flashbench.runs.layout import RunFolder, case_seed, read_timing
 from flashbench.runs.shard import WHOLE, Shard
 
 Tick = Callable[[str, int, int], None]
@@ -58,7 +58,7 @@ def answer(run: RunFolder, model: VideoModel, case: Case, seed: int) -> None:
     seconds = time.perf_counter() - start
     frames = checked_video(frames, case, model.name)
     if run.timing(case.id).is_file():
-        seconds = read_json(run.timing(case.id)).get("seconds", seconds)
+        seconds = read_timing(run.timing(case.id))["seconds"]
     write_video(run.video(case.id), frames, case.fps)
     write_json(run.timing(case.id), {"case": case.id, "seconds": seconds, "frames_sha256": sha256_arrays(frames)})
     run.failure(case.id).unlink(missing_ok=True)

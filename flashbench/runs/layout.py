@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
@@ -57,6 +57,16 @@ class RunFolder:
     def answered(self, case_id: str) -> bool:
         """True where the case's unit is done: its video and its timing are there."""
         return self.video(case_id).is_file() and self.timing(case_id).is_file()
+
+
+def read_timing(path: Path) -> dict[str, Any]:
+    """What a timing says: `seconds`, a number from 0, and `frames_sha256`. InputError where it is damaged."""
+    facts = read_json(path)
+    seconds = facts.get("seconds") if isinstance(facts, dict) else None
+    if not isinstance(seconds, int | float) or not seconds >= 0:
+        what, mend = "field seconds is missing or not a number", "delete it and run `flashbench generate` again"
+        raise InputError(path, what, mend)
+    return cast("dict[str, Any]", facts)
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ import numpy.typing as npt
 
 from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
-from flashbench.files.atomic import read_json, read_npz, sha256_arrays, sha256_json, write_npz
+from flashbench.files.atomic import read_npz, sha256_arrays, sha256_json, write_npz
 from flashbench.files.video import read_video
 from flashbench.metrics.catalogue import Metric
 from flashbench.metrics.plugin import PLUGINS
 from flashbench.metrics.protocol import Extractor
 from flashbench.metrics.values import Sample, case_values
-from flashbench.runs.layout import RunFolder
+from flashbench.runs.layout import RunFolder, read_timing
 from flashbench.runs.results import CaseScore
 
 Video = npt.NDArray[np.uint8]
@@ -153,14 +153,11 @@ def read_answer(run: RunFolder, case: Case) -> tuple[Video, float]:
         InputError: the video or its timing is missing or damaged, or the frames are not those that were timed.
     """
     path, timing = run.video(case.id), run.timing(case.id)
-    facts, mend = read_json(timing), "delete it and run `flashbench generate` again"
-    seconds = facts.get("seconds") if isinstance(facts, dict) else None
-    if not isinstance(seconds, int | float) or not seconds >= 0:
-        raise InputError(timing, "field seconds is missing or not a number", mend)
-    video = read_video(path)
+    facts, video = read_timing(timing), read_video(path)
     if sha256_arrays(video) != facts.get("frames_sha256"):
-        raise InputError(path, f"frames are not those that {timing.name} names (field frames_sha256)", mend)
-    return video, float(seconds)
+        what = f"frames are not those that {timing.name} names (field frames_sha256)"
+        raise InputError(path, what, "delete it and run `flashbench generate` again")
+    return video, float(facts["seconds"])
 
 
 def missing(run: RunFolder, case_ids: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from flashbench.files.atomic import read_json, sha256_json
 from flashbench.metrics.catalogue import Metric
 from flashbench.metrics.protocol import Extractor
 from flashbench.runs import provenance
-from flashbench.runs.extractors import check_length, extractors
+from flashbench.runs.extractors import check_measurable, extractors
 from flashbench.runs.generate import Tick, silent
 from flashbench.runs.layout import RunFolder, RunInfo, generated_in
 from flashbench.runs.measure import Plan, missing, score_case
@@ -69,7 +69,7 @@ def score(
         what = f"{len(todo)} of {len(mine)} cases were not generated yet (first: {todo[0]})"
         raise InputError(run.root, what, "run `flashbench generate` with the same options first")
     needed = {name for metric in metrics for name in metric.needs}
-    check_length(needed, info.frames)
+    check_measurable(needed, info.frames, info.size)
     found = make(needed)
     plan = Plan(run, suite, tuple(metrics), found, cache or default_cache())
     scores = _score_cases(plan, mine, workers or min(provenance.cores(), MOST_WORKERS), tick)
@@ -126,9 +126,17 @@ def metric_fingerprints(metrics: Iterable[Metric], found: Mapping[str, Extractor
     }
 
 
+def _why(failure: Path) -> str:
+    """Why a case has no answer."""
+    held = read_json(failure)
+    if not isinstance(held, dict) or not isinstance(held.get("error"), str):
+        raise InputError(failure, "field error is missing", "delete it and run `flashbench generate` again")
+    return str(held["error"])
+
+
 def _facts(run: RunFolder, info: RunInfo, plan: Plan, scores: Sequence[CaseScore]) -> dict[str, Any]:
     """Everything in results.json besides the rows."""
-    failed = {c.case_id: read_json(run.failure(c.case_id)).get("error") for c in scores if c.failed}
+    failed = {c.case_id: _why(run.failure(c.case_id)) for c in scores if c.failed}
     return {
         "version": RESULTS_VERSION,
         "model": {"name": info.model, "fingerprint": info.model_fingerprint, "info": info.model_info},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan as NAN
@@ -13,6 +14,28 @@ from flashbench.errors import InputError
 from flashbench.files.atomic import read_json
 from flashbench.runs.results import CASE_COLUMNS, Row
 from flashbench.runs.score import RESULTS_VERSION
+
+NUMBER = (int, float)
+TEXT_OR_NONE = (str, type(None))
+# What is read of results.json: the kind of each field; [kind, ...]: a list of any length.
+FACTS: dict[str, Any] = {
+    "rows": [dict, ...],
+    "model": {"name": str, "fingerprint": str, "info": dict},
+    "suite": {
+        "name": str, "content_sha256": str, "size": [int, int], "frames": int, "fps": NUMBER, "condition": str,
+    },
+    "seed": int,
+    "case_ids": [str, ...],
+    "failures": dict,
+    "not_for_leaderboard": TEXT_OR_NONE,
+    "metrics": dict,
+    "environment": {
+        "flashbench": str,
+        "cpu": {"model": TEXT_OR_NONE, "flags": TEXT_OR_NONE},
+        "code": {"commit": TEXT_OR_NONE, "dirty": (bool, type(None))},
+    },
+}  # fmt: skip
+ROW = {f.name: {"str": str, "int": int, "float": NUMBER}[str(f.type)] for f in dataclasses.fields(Row)}
 
 
 @dataclass(frozen=True)
@@ -37,24 +60,61 @@ def read_scored(folder: Path) -> Scored:
     facts, mend = read_json(path), f"run `flashbench score {folder}` again"
     if not isinstance(facts, dict) or facts.get("version") != RESULTS_VERSION:
         raise InputError(path, f"field version is not {RESULTS_VERSION}", mend)
+    if wrong := _wrong(facts, FACTS):
+        raise InputError(path, f"field {wrong} is missing or wrong", mend)
+    rows: list[dict[str, Any]] = [{k: NAN if v is None else v for k, v in fields.items()} for fields in facts["rows"]]
+    for k, row in enumerate(rows):
+        if wrong := _wrong(row, ROW, f"rows[{k}]."):
+            raise InputError(path, f"field {wrong} is missing or wrong", mend)
+    held = [Row(**{name: row[name] for name in ROW}) for row in rows]
+    return Scored(folder, facts, held, _read_cases(folder / "cases.csv", mend))
+
+
+def _wrong(facts: dict[str, Any], shape: dict[str, Any], at: str = "") -> str | None:
+    """The first field that `facts` lacks or holds as another kind than `shape` says, or None."""
+    for name, kind in shape.items():
+        value = facts.get(name, ...)
+        if isinstance(kind, dict):
+            if not isinstance(value, dict):
+                return at + name
+            if wrong := _wrong(value, kind, f"{at}{name}."):
+                return wrong
+        elif isinstance(kind, list):
+            if not isinstance(value, list) or not _is_list_of(value, kind):
+                return at + name
+        elif not isinstance(value, kind):
+            return at + name
+    return None
+
+
+def _is_list_of(value: list[Any], kinds: list[Any]) -> bool:
+    """True where each item is of its kind; [kind, ...]: any number of one kind."""
+    each = [kinds[0]] * len(value) if ... in kinds else kinds
+    return len(value) == len(each) and all(map(isinstance, value, each))
+
+
+def _read_cases(path: Path, mend: str) -> list[list[str]]:
+    """The lines of cases.csv below its header."""
     try:
-        rows = [_row(fields) for fields in facts["rows"]]
-        _ = facts["suite"]["content_sha256"], facts["metrics"], facts["case_ids"], facts["model"]["fingerprint"]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(path, f"a field is missing or wrong ({error})", mend) from error
-    try:
-        with open(folder / "cases.csv", newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8") as file:
             header, *cases = list(csv.reader(file))
-    except (OSError, ValueError) as error:
-        raise InputError(folder / "cases.csv", "is missing or empty", mend) from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(path, "is missing, empty or no CSV", mend) from error
     if tuple(header) != CASE_COLUMNS or any(len(line) != len(CASE_COLUMNS) for line in cases):
-        raise InputError(folder / "cases.csv", f"columns are not {','.join(CASE_COLUMNS)}", mend)
-    return Scored(folder, facts, rows, cases)
+        raise InputError(path, f"columns are not {','.join(CASE_COLUMNS)}", mend)
+    for number, line in enumerate(cases, start=2):
+        for name, cell in zip(CASE_COLUMNS, line, strict=True):
+            if name in ("value", "floor") and not _is_number(cell):
+                raise InputError(path, f"line {number}: field {name} is {cell!r}", mend)
+    return cases
 
 
-def _row(fields: dict[str, Any]) -> Row:
-    held: dict[str, Any] = {name: NAN if value is None else value for name, value in fields.items()}
-    return Row(**held)
+def _is_number(cell: str) -> bool:
+    """True for a number, and for the empty cell that stands for NaN."""
+    try:
+        return cell == "" or isinstance(float(cell), float)
+    except ValueError:
+        return False
 
 
 def check_same_measure(runs: Sequence[Scored]) -> None:

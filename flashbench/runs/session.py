@@ -15,7 +15,7 @@ from flashbench.files.atomic import folder_lock, leads_out, remove_leftovers
 from flashbench.metrics.catalogue import Metric
 from flashbench.models.conform import Conformed
 from flashbench.models.registry import create_model
-from flashbench.runs.extractors import check_length, extractors
+from flashbench.runs.extractors import check_measurable, extractors
 from flashbench.runs.generate import Tick, generate, silent
 from flashbench.runs.layout import RunFolder, check_run, describe, folder_name, open_run, read_run
 from flashbench.runs.results import Row
@@ -56,7 +56,7 @@ def generate_run(
     """
     whole = open_suite(source)
     suite = whole if cases is None else open_suite(source, cases=cases)
-    check_length({name for metric in metrics for name in metric.needs}, suite.frames)
+    check_measurable({name for metric in metrics for name in metric.needs}, suite.frames, suite.size)
     model = create_model(model_name, suite)
     if conformed:
         model = Conformed(model)

@@ -172,13 +172,6 @@ def suite(**changes: Any) -> Suite:
     return Suite(**{**fields, **changes})
 
 
-def test_bad_suites() -> None:
-    with pytest.raises(InputError, match="suite 'toy': has no cases"):
-        suite(case_ids=())
-    with pytest.raises(InputError, match="two cases share an id"):
-        suite(case_ids=("a-0", "a-0"))
-
-
 def test_content_hash_is_computed_on_first_use() -> None:
     loaded: list[str] = []
 
@@ -194,6 +187,29 @@ def test_content_hash_is_computed_on_first_use() -> None:
     assert list(s.case_hashes) == list(s.case_ids)
     assert suite(known_sha256="f" * 64).content_sha256 == "f" * 64
     assert suite(hash_case=lambda case_id: case_id).content_sha256 == suite_sha256(s.case_ids)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"name": " "}, "name is empty"),
+        ({"size": (0, 4)}, r"size is \(0, 4\)"),
+        ({"size": [4, 4]}, r"size is \[4, 4\]"),
+        ({"size": (np.int64(4), 4)}, "size is .*whole numbers of px"),
+        ({"frames": 0}, "frames is 0"),
+        ({"frames": 3.0}, "frames is 3.0"),
+        ({"fps": 0.0}, "fps is 0.0"),
+        ({"fps": float("nan")}, "fps is nan"),
+        ({"fps": "24"}, "fps is '24'"),
+        ({"condition": "points"}, "condition is 'points'"),
+        ({"pictures": "drawings"}, "pictures is 'drawings'"),
+        ({"case_ids": ()}, "has no cases"),
+        ({"case_ids": ("a", "a")}, "two cases share an id"),
+    ],
+)
+def test_bad_suites(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        suite(**changes)
 
 
 def test_every_field_is_in_the_hash() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -114,7 +117,7 @@ def test_an_interrupted_training_says_how_to_go_on(
     monkeypatch.setattr("flashmotion.training.runs.train", stop)
     assert call(monkeypatch, "train", "base") == 130
     err = capsys.readouterr().err.strip()
-    assert err.endswith("flashmotion: interrupted; the same command goes on from the last checkpoint")
+    assert err.endswith("flashmotion: interrupted; the same command goes on from what is saved")
 
 
 def test_any_bad_input_is_exit_code_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,11 +149,27 @@ def test_any_bad_input_is_exit_code_2(monkeypatch: pytest.MonkeyPatch, capsys: p
 )
 def test_wrong_usage(args: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(monkeypatch, *args) == 2
-    assert "Error: " in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.splitlines()) == 1 and err.startswith("flashmotion: ")
+
+
+def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "run/log.csv")
+
+    monkeypatch.setattr("flashmotion.training.runs.train", full)
+    assert call(monkeypatch, "train", "base") == 2
+    says = "flashmotion: run/log.csv: the disk is full; free space and run the same command again\n"
+    assert capsys.readouterr().err == says
+
+
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out.strip().endswith(f"version {version('flashbench')}")
 
 
 def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(monkeypatch, "--help") == 0
+    assert call(monkeypatch, "-h") == 0
     out = capsys.readouterr().out
     assert "train" in out and "sample" in out
     assert call(monkeypatch, "sample", "--help") == 0 and "keyframes" in capsys.readouterr().out
@@ -178,6 +197,23 @@ def test_bad_samples(
         out, err = capsys.readouterr()
         assert out == "" and len(err.splitlines()) == 1 and all(w in err for w in words), err
         assert not asked["out"].exists()
+
+
+def test_the_suffix_chooses_the_writer_or_is_refused_first(
+    asked: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    made = SimpleNamespace(frames=np.full((9, 64, 64, 3), 90, np.uint8))
+    monkeypatch.setattr("flashmotion.zoo.load_pipeline", lambda model: lambda *args: made)
+    args = ["sample", asked["image"], "--boxes", asked["boxes"], "--prompt", "A cat.", "-o"]
+    for name, apart in (("out.mkv", 0), ("out.mp4", 3)):
+        assert call(monkeypatch, *args, tmp_path / name) == 0
+        assert np.abs(read_video(tmp_path / name).astype(int) - made.frames).max() <= apart
+    capsys.readouterr()
+    monkeypatch.setattr("flashmotion.zoo.load_pipeline", lambda model: pytest.fail("loaded"))
+    assert call(monkeypatch, *args, tmp_path / "out.avi") == 2
+    assert capsys.readouterr().err == (
+        f"flashmotion: {tmp_path}/out.avi: is no name of a video; end it with .mkv or .mp4\n"
+    )
 
 
 @pytest.mark.parametrize("model", ["flashmotion-4step"])

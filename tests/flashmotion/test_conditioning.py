@@ -9,6 +9,7 @@ import pytest
 
 from flashbench.cases.scenes import sprites_suite
 from flashbench.cases.schema import Case
+from flashbench.errors import InputError
 from flashmotion.conditioning import PALETTE, colour_maps, maps_of
 
 F, H, W = 4, 20, 30
@@ -123,7 +124,16 @@ def test_what_is_asked_suffices(case: Case) -> None:
     assert colours == {(0, 0, 0), *(tuple(c) for c in PALETTE[:4].tolist())}
 
 
-def test_an_object_without_a_first_mask_is_refused(case: Case) -> None:
-    naked = dataclasses.replace(case.objects[1], masks=None)
-    with pytest.raises(ValueError, match="4-0000.* no mask on frame 0"):
-        maps_of(dataclasses.replace(case, objects=(case.objects[0], naked)))
+def test_an_object_without_the_masks_that_are_shown_is_refused(case: Case) -> None:
+    def with_masks(masks: np.ndarray | None) -> Case:  # type: ignore[type-arg]
+        changed = dataclasses.replace(case.objects[1], masks=masks)
+        return dataclasses.replace(case, objects=(case.objects[0], changed, *case.objects[2:]))
+
+    with pytest.raises(InputError, match="4-0000.* no mask on frame 0, which the model needs"):
+        maps_of(with_masks(None))
+    first = case.objects[1].masks[:1]  # type: ignore[index]
+    if case.condition == "masks":
+        with pytest.raises(InputError, match="no mask on every frame"):
+            maps_of(with_masks(first))
+    else:
+        assert np.array_equal(maps_of(with_masks(first)), maps_of(case))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +18,14 @@ from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
 from flashbench.models.protocol import VideoModel
 from flashbench.models.registry import create_model
+from flashbench.runs.generate import generate
+from flashbench.runs.layout import describe, open_run
 from flashmotion import weights, zoo
 from flashmotion.networks.adapters.controlnet import ControlNetAdapter
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.pipeline import FlashMotionPipeline
 from flashmotion.presets.nano import NANO
+from flashmotion.presets.schema import Preset
 from flashmotion.zoo import ROWS, Row, ZooModel, load_pipeline
 
 
@@ -142,8 +146,6 @@ def test_the_fingerprint_is_of_weights_and_settings(
 
 
 def test_the_fingerprint_knows_the_times(stocked: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dataclasses
-
     from flashmotion import presets
 
     before = ZooModel("toy-few", suite).fingerprint
@@ -160,6 +162,34 @@ def test_info_is_json_and_tells_what_made_it(stocked: Path, suite: Suite) -> Non
     assert all(w["sha256"] and w["command"].startswith("train ") for w in info["weights"].values())
     net = model.pipeline
     assert info["parameters"] == sum(p.numel() for n in (net.generator, net.adapter) for p in n.parameters())
+
+
+def test_another_condition_than_that_of_the_training_is_said(stocked: Path, toy: Preset) -> None:
+    notes = {}
+    for condition in ("masks", "boxes"):
+        info = ZooModel("toy-few", sprites_suite(1, 32, 17, condition=condition)).info  # type: ignore[arg-type]
+        assert (info["trained_with"], info["asked_with"]) == (toy.condition, condition)
+        notes[condition] = info.pop("note", None)
+    assert notes[toy.condition] is None
+    assert sorted(map(str, notes.values())) == ["None", "toy-few was trained with boxes, not with masks"]
+
+
+def test_a_suite_of_boxes_alone_is_bad_input_and_no_failure(stocked: Path, suite: Suite, tmp_path: Path) -> None:
+    """Not a case without an answer, which would count as worst."""
+    naked = dataclasses.replace(
+        suite,
+        condition="boxes",
+        load_case=lambda i: dataclasses.replace(
+            suite.load_case(i),
+            condition="boxes",
+            objects=tuple(dataclasses.replace(o, masks=None) for o in suite.load_case(i).objects),
+        ),
+    )
+    model = ZooModel("toy-few", naked)
+    run = open_run(tmp_path / "run", describe(model, naked, "naked", len(naked), 0))
+    with pytest.raises(InputError, match="case '1-0000': .* no mask on frame 0, which the model needs"):
+        generate(run, model, naked, 0)
+    assert not run.failure("1-0000").exists()
 
 
 @pytest.mark.parametrize(("size", "frames"), [(48, 17), (32, 21), (32, 16)])

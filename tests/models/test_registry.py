@@ -71,6 +71,17 @@ def test_a_package_offers_a_model(offer: Any, suite: Suite) -> None:
     assert model.generate(suite.load_case("1-0000"), 0).shape == (13, 48, 48, 3)
 
 
+def test_a_package_is_never_given_the_truth(offer: Any, suite: Suite) -> None:
+    offer(("grey", "plugin:Grey"))
+    seen = registry.create_model("grey", suite).suite  # type: ignore[attr-defined]
+    case, whole = seen.load_case("2-0000"), suite.load_case("2-0000")
+    assert seen.root is None and case.meta == {} and case.objects[0].points is None
+    assert np.array_equal(case.objects[0].boxes, whole.objects[0].boxes)
+    with pytest.raises(InputError, match="case '2-0000': a model is never given the reference video"):
+        seen.load_reference("2-0000")
+    assert seen.content_sha256 == suite.content_sha256 and seen.case_ids == suite.case_ids
+
+
 def test_the_same_offer_found_twice_is_one(offer: Any, suite: Suite) -> None:
     offer(("grey", "plugin:Grey"), ("grey", "plugin:Grey"))
     assert registry.create_model("grey", suite).name == "grey"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -11,17 +13,20 @@ import pytest
 
 from flashbench.cases.schema import Case
 from flashbench.errors import InputError
-from flashbench.metrics.catalogue import METRICS
+from flashbench.metrics.catalogue import METRICS, choose
 from flashbench.runs.extractors import (
     LastVideo,
     Lazy,
     LKExtractor,
     PixelsExtractor,
     Shared,
+    check_measurable,
     extractors,
     sampled_frames,
     window_starts,
 )
+from flashbench.runs.generate import generate
+from flashbench.runs.score import score
 from flashbench.tracking.protocol import ObjectTracks
 
 
@@ -38,6 +43,20 @@ def test_windows_reach_from_frame_1_to_the_last(frames: int, starts: list[int], 
 def test_videos_too_short_for_windows_are_refused() -> None:
     with pytest.raises(InputError, match="16 frames are too short; give at least 17"):
         window_starts(16)
+
+
+def test_frames_too_small_for_ssim_are_refused_before_anything_is_made(kit: ModuleType, tmp_path: Path) -> None:
+    """Even where psnr alone is asked: one extractor measures both."""
+    check_measurable({"pixels"}, 24, (11, 64))
+    check_measurable({"lk", "lite0"}, 24, (10, 64))
+    with pytest.raises(InputError, match="frames of 64x10 px are too small.*at least 11 px a side, or leave psnr"):
+        check_measurable({"pixels"}, 24, (10, 64))
+    suite, model = kit.tiny_suite(), kit.Painter()
+    run, info = kit.new_run(tmp_path, model, suite)
+    generate(run, model, suite, 0)
+    small = dataclasses.replace(info, size=(32, 8))
+    with pytest.raises(InputError, match="too small"):
+        score(run, small, suite, choose(["psnr"]), make=kit.fakes, cache=tmp_path / "cache")
 
 
 @pytest.mark.parametrize(("frames", "count", "last"), [(121, 24, 116), (24, 23, 23), (49, 24, 47), (2, 1, 1)])

@@ -63,6 +63,17 @@ def test_a_lost_video_is_made_again_and_keeps_its_first_time(kit: ModuleType, tm
     assert run.video("c2").is_file()
 
 
+def test_a_damaged_timing_is_no_failure_of_the_model(kit: ModuleType, tmp_path: Path) -> None:
+    suite, model = kit.tiny_suite(), kit.Painter()
+    run, _ = kit.new_run(tmp_path, model, suite)
+    generate(run, model, suite, 0)
+    run.video("c2").unlink()
+    run.timing("c2").write_text("[]")
+    with pytest.raises(InputError, match=r"timings/c2\.json: field seconds is missing"):
+        generate(run, model, suite, 0)
+    assert not run.failure("c2").exists()
+
+
 def test_a_failed_case_is_told_and_tried_again(kit: ModuleType, tmp_path: Path) -> None:
     suite, model = kit.tiny_suite(), kit.Painter(breaks=("c1",))
     run, _ = kit.new_run(tmp_path, model, suite)

@@ -100,6 +100,16 @@ def test_a_failed_case_counts_as_worst_in_every_mean(kit: ModuleType, tmp_path: 
     assert json.loads((run.root / "results.json").read_text())["failures"] == {"c3": "RuntimeError: no answer"}
 
 
+@pytest.mark.parametrize("text", ["[]", "{}", '{"error": 3}', "{"])
+def test_a_damaged_failure_is_named(kit: ModuleType, tmp_path: Path, text: str) -> None:
+    run, info, _ = scored(kit, tmp_path, kit.Painter(breaks=("c3",)))
+    before = (run.root / "results.json").read_bytes()
+    run.failure("c3").write_text(text)
+    with pytest.raises(InputError, match=r"failures/c3\.json"):
+        score(run, info, kit.tiny_suite(8), kit.CHEAP, make=kit.fakes, cache=tmp_path / "cache")
+    assert (run.root / "results.json").read_bytes() == before
+
+
 def test_the_reference_is_its_own_floor(kit: ModuleType, tmp_path: Path) -> None:
     suite = kit.tiny_suite()
 
