@@ -60,14 +60,16 @@ def cores() -> int:
 
 
 def torch_settings() -> dict[str, Any] | None:
-    """What torch computes with: device, instruction set, threads, and whether float32 may be rounded to TF32.
+    """What torch computes with: devices, instruction set, threads, and whether float32 may be rounded to TF32.
 
-    None in a process that does not use torch.
+    `gpu` is the one that there is; it is used by the networks of `flashbench.field` alone. The embedded networks and
+    the models of this repository run on the CPU wherever they are (`embedded_device`). None in a process without torch.
     """
     if (torch := sys.modules.get("torch")) is None:
         return None
     return {
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "embedded_device": "cpu",
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),

@@ -1,7 +1,8 @@
 """Stage 3, FastAdapter (the paper, section 3.4): the adapter re-aligned to the frozen fast generator.
 
-L = L_G + lambda(step) L_diffusion,  lambda(step) = 1 / (4e-3 step + 0.1),  L_G = E[softplus(-D(x_t^fake, t))],
+L = w L_G + lambda(step) L_diffusion,  lambda(step) = 1 / (4e-3 step + 0.1),  L_G = E[softplus(-D(x_t^fake, t))],
 L_D = E[softplus(-D(x_t^real, t)) + softplus(D(x_t^fake, t))],  L_diffusion = || G(x_t, t) - x0_real ||^2, t listed.
+w is the preset's `gan_weight` (the paper writes none).
 The discriminator is trained at every step, the adapter at every `heads_updates`-th; `step` counts the former.
 """
 

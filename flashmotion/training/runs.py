@@ -202,10 +202,14 @@ def _command(stage: str, preset: Preset, options: Options) -> str:
             words.append(f"--adapter {value}")
         elif value != usual and not isinstance(value, Schedule):
             words.append(f"--set {field.name}={json.dumps(value, separators=(',', ':'))}")
-    if options.fit is not None:
-        words.append(f"--steps {schedule_of(preset, stage).steps}")
-    if (batch := schedule_of(preset, stage).batch) != schedule_of(named, stage).batch:
-        words.append(f"--batch {batch}")
+    for option in ("steps", "batch"):
+        value = getattr(schedule_of(preset, stage), option)
+        if value != getattr(schedule_of(named, stage), option):
+            words.append(f"--{option} {value}")
+    if options.dtype != "auto":
+        words.append(f"--dtype {options.dtype}")
+    if options.compile:
+        words.append("--compile")
     if options.device != "cpu":
         words.append(f"--device {options.device}")
     if options.noise != "cpu":

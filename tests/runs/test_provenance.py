@@ -20,7 +20,7 @@ def test_environment_is_json_and_the_same_twice() -> None:
     assert facts["cpu"]["cores"] >= 1
     assert facts["packages"]["numpy"]
     assert facts["torch"]["float32_matmul_precision"] in ("highest", "high", "medium")
-    assert {"tf32_matmul", "tf32_cudnn", "cpu_capability", "device"} <= set(facts["torch"])
+    assert {"tf32_matmul", "tf32_cudnn", "cpu_capability", "embedded_device", "gpu"} <= set(facts["torch"])
     assert facts["decoder"]["libraries"]["libavcodec"]
 
 

@@ -17,7 +17,7 @@ from flashmotion.networks.codec import PatchCodec
 from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.schema import Preset, Schedule
 from flashmotion.training import data, fit, runs, trainer
-from flashmotion.training.runs import Options, train
+from flashmotion.training.runs import STAGES, Options, train
 
 CHAIN = {
     "base": "slow-generator", "slow-adapter": "slow-adapter", "fast-generator": "fast-generator",
@@ -55,7 +55,7 @@ def test_the_stages_in_turn(tiny: Preset, tmp_path: Path, capsys: pytest.Capture
     for stage, part in CHAIN.items():
         train(stage, tiny, options(tmp_path))
         made = manifest(part)
-        assert made["command"] == f"flashmotion train {stage} --preset toy --seed 0"
+        assert made["command"] == f"flashmotion train {stage} --preset toy --seed 0 --steps 2 --dtype fp32"
         assert (made["steps"], made["of"], made["complete"], made["batch"]) == (2, 2, True, 2)
         assert made["precision"] == "torch.float32" and made["dtype"] == "bfloat16" and made["validation"]
         assert (tmp_path / "toy" / stage / "checkpoint.pt").exists()
@@ -86,9 +86,10 @@ def test_what_the_stages_are_compared_with(
         for part in parts:
             made = manifest(part + end)
             assert made["steps"] == made["of"] == updates
-            assert made["command"] == f"flashmotion train {stage} --preset toy --seed 0" + (
-                " --adapter resnet" if end else ""
-            )
+            steps = f" --steps {updates}" if STAGES[stage][2] else ""
+            adapter = " --adapter resnet" if end else ""
+            command = f"flashmotion train {stage} --preset toy --seed 0{adapter}{steps} --dtype fp32"
+            assert made["command"] == command
             assert (tmp_path / "elsewhere" / "toy" / (part + end) / weights.FILE).exists()
             assert not (weights.ROOT / "toy" / (part + end)).exists()
         assert (tmp_path / "toy" / (stage + end) / "checkpoint.pt").exists()
@@ -115,7 +116,7 @@ def test_the_data_of_stage_3_and_of_what_it_is_compared_with_are_the_same(
 def test_the_command_says_what_differs_from_the_preset(tiny: Preset, tmp_path: Path) -> None:
     train("base", dataclasses.replace(tiny, text_dropout=0.2, few_steps=(1.0, 0.5)), options(tmp_path, seed=3))
     command = "flashmotion train base --preset toy --seed 3 --set text_dropout=0.2 --set few_steps=[1.0,0.5]"
-    assert manifest("slow-generator")["command"] == command
+    assert manifest("slow-generator")["command"] == f"{command} --steps 2 --dtype fp32"
 
 
 def test_a_stage_that_comes_too_early_names_what_is_missing(tiny: Preset, tmp_path: Path) -> None:
@@ -139,7 +140,7 @@ def test_a_warm_start_goes_on_from_exported_weights(tiny: Preset, tmp_path: Path
     still = dataclasses.replace(tiny, base=dataclasses.replace(tiny.base, steps=1, lr=0.0, muon_lr=1e-12))
     train("base", still, options(tmp_path / "b", warm=True))
     made = manifest("slow-generator")
-    assert made["command"] == f"{first['command']} --warm"
+    assert made["command"] == "flashmotion train base --preset toy --seed 0 --steps 1 --dtype fp32 --warm"
     assert made["warm_from"] == {k: first[k] for k in ("sha256", "command", "steps")}
     for name, value in weights.load(ResidualGenerator, "toy", "slow-generator").state_dict().items():
         torch.testing.assert_close(value, parent[name], rtol=1e-2, atol=1e-6)
@@ -220,7 +221,7 @@ def test_a_fitted_run_is_one_of_that_many_steps(tiny: Preset, tmp_path: Path, mo
         train(stage, tiny, options(tmp_path / "fit", fit=1.0))
         made = manifest(part)
         assert made["sha256"] == expected["sha256"] and (made["steps"], made["of"]) == (5, 5)
-        assert made["command"] == f"flashmotion train {stage} --preset toy --seed 0 --steps 5"
+        assert made["command"] == f"flashmotion train {stage} --preset toy --seed 0 --steps 5 --dtype fp32"
         assert made["validation"]["step"] == 5  # type: ignore[index]
         config = json.loads((tmp_path / "fit" / "toy" / stage / "config.json").read_text())
         assert config["fit"] == {"minutes": 1.0, "steps": 5}
@@ -276,7 +277,8 @@ def test_without_cuda(tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_another_batch_is_written_down(tiny: Preset, tmp_path: Path) -> None:
     train("base", runs.with_schedule(tiny, "base", batch=3), options(tmp_path))
     made = manifest("slow-generator")
-    assert made["batch"] == 3 and made["command"] == "flashmotion train base --preset toy --seed 0 --batch 3"
+    command = "flashmotion train base --preset toy --seed 0 --steps 2 --batch 3 --dtype fp32"
+    assert made["batch"] == 3 and made["command"] == command
 
 
 def test_two_trainers_on_one_folder(tiny: Preset, tmp_path: Path) -> None:
