@@ -94,7 +94,7 @@ def test_start_values(build: Callable[..., FastAdapter], batch: Batch) -> None:
     assert losses["discriminator"] == pytest.approx(2 * math.log(2)) and losses["accuracy"] == 0
     assert losses["adversarial"] == pytest.approx(math.log(2)) and losses["lambda"] == pytest.approx(10)
     expected = stage.preset.gan_weight * losses["adversarial"] + 10 * losses["diffusion"]
-    assert losses["adapter"] == pytest.approx(expected, rel=1e-5)
+    assert float(losses["adapter"]) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_lambda_counts_steps_of_the_discriminator(build: Callable[..., FastAdapter], batch: Batch) -> None:

@@ -96,7 +96,7 @@ def test_the_weight_of_the_diffusion_term(
         losses = stage.step(step, batch, rng(step))
         assert losses["lambda"] == pytest.approx(scale)
         expected = stage.preset.gan_weight * losses["adversarial"] + scale * losses["diffusion"]
-        assert losses["adapter"] == pytest.approx(expected, rel=1e-5)
+        assert float(losses["adapter"]) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_without_the_diffusion_loss_real_videos_reach_the_adapter_through_the_discriminator_alone(
