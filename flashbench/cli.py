@@ -264,9 +264,10 @@ def list_(what: str) -> None:
 
 def _show_names(what: str) -> None:
     if what == "models":
-        from flashbench.models.registry import model_names
+        from flashbench.models.registry import lacking, model_names
 
-        names = [*model_names(), "videos:FOLDER"]
+        why = lacking()
+        names = [f"{name} ({why[name]})" if name in why else name for name in (*model_names(), "videos:FOLDER")]
     else:
         from flashbench.cases.suites import EMBEDDED
 

@@ -188,7 +188,8 @@ def sample(image: Path, prompt: str, boxes: Path, model: str, seed: int, output:
     from flashmotion.conditioning import maps_of
     from flashmotion.keyframes import case_from_keyframes
     from flashmotion.presets import preset
-    from flashmotion.zoo import ROWS, load_pipeline
+    from flashmotion.rows import ROWS
+    from flashmotion.zoo import load_pipeline
 
     writers = {".mkv": write_video, ".mp4": write_mp4}
     if output.suffix not in writers:

@@ -7,14 +7,16 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
-from torch import nn
 
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_json, sha256_file, write_bytes, write_json
+
+if TYPE_CHECKING:  # where weights lie is told without it
+    import torch
+    from torch import nn
 
 ROOT = Path(__file__).parent / "weights"
 FILE = "diffusion_pytorch_model.safetensors"
@@ -29,12 +31,18 @@ def folder(preset: str, part: str) -> Path:
     return ROOT / preset / part
 
 
-def export(net: nn.Module, preset: str, part: str, made: dict[str, Any], dtype: torch.dtype = torch.bfloat16) -> Path:
+def export(net: nn.Module, preset: str, part: str, made: dict[str, Any], dtype: torch.dtype | None = None) -> Path:
     """Saves a network in diffusers' layout with a manifest of what made it. The network itself is left as it is.
+
+    Args:
+        dtype: of the file; None: bfloat16.
 
     Raises:
         InputError: the disk is full or the folder cannot be written to; what was there is kept.
     """
+    import torch
+
+    dtype = dtype or torch.bfloat16
     target = Path(os.environ.get(ELSEWHERE) or ROOT) / preset / part
     try:
         with tempfile.TemporaryDirectory() as made_in:
@@ -95,4 +103,6 @@ def load(cls: Any, preset: str, part: str) -> Any:
                 "its sha256 is not the manifest's",
                 "restore the file from the repository, or export it again",
             )
+    import torch
+
     return cls.from_pretrained(source, torch_dtype=torch.float32, use_safetensors=True, local_files_only=True).eval()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
 
@@ -21,55 +21,8 @@ from flashmotion.networks.codec import STRIDE, PatchCodec
 from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.pipeline import FlashMotionPipeline
 from flashmotion.presets import preset
+from flashmotion.rows import ROWS
 from flashmotion.training.precision import pick
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of the table: which networks, and how they are sampled. few: the preset's few-step list."""
-
-    generator: str
-    adapter: str
-    steps: int
-    few: bool
-    guided: bool
-    says: str
-    preset: str = "nano"
-    kind: str = "controlnet"
-
-
-# name: generator, adapter, steps, few, guided, what it is
-_TABLE: dict[str, tuple[str, str, int, bool, bool, str]] = {
-    "slow-50step": ("slow-generator", "slow-adapter", 50, False, True, "SlowGenerator + SlowAdapter, the teacher"),
-    "slow-4step": ("slow-generator", "slow-adapter", 4, False, True, "the teacher in 4 steps: failure mode (a)"),
-    "plugged-4step": (
-        "fast-generator", "slow-adapter", 4, True, False, "SlowAdapter on the FastGenerator: failure mode (b)",
-    ),
-    "slow-tuned-4step": (
-        "slow-generator", "slow-tuned-adapter", 4, True, False, "SlowAdapter trained on at the four times: a control",
-    ),
-    "lcm-4step": ("lcm-generator", "lcm-adapter", 4, True, False, "generator and adapter distilled together, LCM"),
-    "dmd-4step": ("dmd-generator", "dmd-adapter", 4, True, False, "generator and adapter distilled together, DMD"),
-    "diffusion-only-4step": (
-        "fast-generator", "diffusion-only-adapter", 4, True, False, "stage 3 without the GAN: failure mode (c)",
-    ),
-    "gan-only-4step": ("fast-generator", "gan-only-adapter", 4, True, False, "stage 3 without the diffusion loss"),
-    "fixed-lambda-4step": ("fast-generator", "fixed-lambda-adapter", 4, True, False, "stage 3 with lambda = 1"),
-    "flashmotion-4step": ("fast-generator", "fast-adapter", 4, True, False, "FastGenerator + FastAdapter (stage 3)"),
-}  # fmt: skip
-
-
-def _rows() -> dict[str, Row]:
-    """The table for each adapter; the ResNet adapter's rows carry its name: `flashmotion-resnet-4step`."""
-    rows = {name: Row(*fields) for name, fields in _TABLE.items()}
-    for name, (generator, adapter, *rest) in _TABLE.items():
-        row, _, step = name.rpartition("-")
-        other = f"{generator}-resnet" if generator in ("lcm-generator", "dmd-generator") else generator
-        rows[f"{row}-resnet-{step}"] = Row(other, f"{adapter}-resnet", *rest, kind="resnet")  # type: ignore[arg-type]
-    return rows
-
-
-ROWS = _rows()
 
 
 def load_pipeline(name: str) -> FlashMotionPipeline:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from flashbench.errors import InputError
 from flashbench.files.fit import Fit
 from flashbench.files.video import write_mp4, write_video
 from flashbench.metrics.catalogue import METRICS
+from flashbench.models.controls import Static
 from flashmotion.cli import main as flashmotion
 
 QUICK = "psnr,ssim,flicker,seconds"
@@ -139,6 +141,27 @@ def test_list_models_suites_assets() -> None:
     assert run("list", "suites").stdout.startswith("sprites-v1\n")
     assert "i3d" in run("list", "assets").stdout
     assert run("assets", "status").stdout == run("list", "assets").stdout
+
+
+def test_models_without_weights_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [
+        EntryPoint("plain-4step", "nowhere:plain", "flashbench.models"),
+        EntryPoint("lcm-4step", "nowhere:lcm", "flashbench.models"),
+        EntryPoint("flashmotion", "flashmotion.rows:lacking", "flashbench.lacking"),
+    ]
+    monkeypatch.setattr(
+        "flashbench.models.registry.entry_points", lambda group: [p for p in points if p.group == group]
+    )
+    monkeypatch.setattr("flashmotion.weights.ROOT", Path("nowhere"))
+    lines = run("list", "models").stdout.splitlines()
+    why = "no weights yet of lcm-generator, lcm-adapter, codec: see `flashmotion train --help`"
+    assert lines[4:] == [f"lcm-4step ({why})", "plain-4step", "videos:FOLDER"]
+
+
+def test_what_a_model_has_to_say_stands_below_its_results(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Static, "info", {"note": "it stands still"})
+    done = run("eval", "--model", "static", "--suite", suite, "--metrics", "psnr")
+    assert done.stdout.splitlines()[-1] == "Note: it stands still."
 
 
 def test_build_writes_a_suite_of_the_asked_form(suite: Path) -> None:

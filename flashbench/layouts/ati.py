@@ -69,8 +69,10 @@ def read_track(path: Path) -> npt.NDArray[np.float32]:
             array = np.asarray(held["array"], np.float32) / SCALE
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(path, f"is no track file ({type(error).__name__})", "give ATI's .pth") from error
-    if array.ndim != 4 or array.shape[2:] != (1, 3) or not np.isfinite(array).all():
+    if array.ndim != 4 or array.shape[2:] != (1, 3):
         raise InputError(path, f"holds {array.shape}", "give [N, T, 1, 3]")
+    if not np.isfinite(array).all():
+        raise InputError(path, "holds NaN or infinity", "give finite numbers, and 0 as third where it is hidden")
     return array[:, :, 0]
 
 

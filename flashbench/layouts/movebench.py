@@ -55,6 +55,9 @@ def _clip(root: Path, clip_id: str, mode: str, caption: str) -> Clip:
     if xy.shape != (*seen.shape, 2):
         what = f"tracks {xy.shape} and visibility {seen.shape} do not fit"
         raise InputError(folder / f"{clip_id}_tracks.npy", what, "give [1, T, N, 2] and [1, T, N]")
+    if not np.isfinite(xy[seen]).all():
+        what = "holds NaN or infinity where a point is visible"
+        raise InputError(folder / f"{clip_id}_tracks.npy", what, "give finite numbers, or mark it hidden there")
     paths = Paths(np.nan_to_num(xy.transpose(1, 0, 2)).astype(np.float32), seen.T)
     return clip_of(root, clip_id, caption, paths, [f"object {n + 1}" for n in range(len(seen.T))])
 

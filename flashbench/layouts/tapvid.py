@@ -93,9 +93,11 @@ def _clip(path: Path, clip_id: str, held: dict[str, Any]) -> Clip:
     ):
         what = f"video {video.shape}, points {points.shape}, occluded {occluded.shape} do not fit"
         raise InputError(where, what, "give [T, H, W, 3], [N, T, 2], [N, T]")
+    if not np.isfinite(points[~occluded]).all():
+        raise InputError(where, "points: NaN or infinity where one is not occluded", "mark it occluded there")
     height, width = video.shape[1:3]
     px = np.nan_to_num(points) * (width, height) - 0.5  # 0..1 from edge to edge; pixel centres at integers
-    seen = ~occluded & np.isfinite(points).all(axis=-1)
+    seen = ~occluded
     kept = seen[:, 0]  # a point that is not seen on frame 0 cannot be asked for
     object_ = ClipObject("scene", None, None, px[kept].astype(np.float32), seen[kept])
     objects = (object_,) if kept.any() else ()

@@ -121,6 +121,8 @@ def _path(values: Any, kind: str, frames: int, where: str) -> npt.NDArray[np.flo
     if array.ndim != 2 or array.shape[1] != width or len(array) < frames:
         what = f"has shape {list(array.shape)}, the video has {frames} frames"
         raise InputError(where, what, f"give {width} numbers or null for each frame")
+    if not np.isfinite(array[[v is not None for v in values]]).all():
+        raise InputError(where, "holds NaN or infinity", "write null where the object is not seen")
     return array[:frames]
 
 

@@ -2,7 +2,8 @@
 
 A package offers a model through the entry point group `flashbench.models`: `NAME = module:factory`, where the factory
 takes the suite as models may see it (`Suite.asked`) and returns a `VideoModel`. It is imported only when the model is
-asked for.
+asked for. What a package offers but cannot run yet, it may say through the group `flashbench.lacking`: a function
+without arguments, name -> why, that loads nothing heavy.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from flashbench.models.folder import PREFIX, FolderModel
 from flashbench.models.protocol import ModelFactory, VideoModel
 
 GROUP = "flashbench.models"
+LACKING = "flashbench.lacking"
 BUILT_IN: dict[str, ModelFactory] = {
     "reference": Reference,
     "static": Static,
@@ -30,6 +32,14 @@ BUILT_IN: dict[str, ModelFactory] = {
 def model_names() -> list[str]:
     """Names of all models that can be made, `videos:FOLDER` aside: the controls, then the packages' in order."""
     return [*BUILT_IN, *sorted(_offered())]
+
+
+def lacking() -> dict[str, str]:
+    """Offered models that cannot be made yet -> why, as far as their packages say."""
+    said: dict[str, str] = {}
+    for point in entry_points(group=LACKING):
+        said |= point.load()()
+    return said
 
 
 def create_model(name: str, suite: Suite) -> VideoModel:

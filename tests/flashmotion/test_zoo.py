@@ -5,6 +5,8 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +28,8 @@ from flashmotion.networks.codec import PatchCodec
 from flashmotion.pipeline import FlashMotionPipeline
 from flashmotion.presets.nano import NANO
 from flashmotion.presets.schema import Preset
-from flashmotion.zoo import ROWS, Row, ZooModel, load_pipeline
+from flashmotion.rows import ROWS, Row, lacking
+from flashmotion.zoo import ZooModel, load_pipeline
 
 
 @pytest.fixture
@@ -67,6 +70,19 @@ def test_every_row_is_an_entry_point_of_its_own_name(root: Path) -> None:
     for name, target in entries.items():
         module, _, function = target.partition(":")
         assert module == "flashmotion.zoo" and function == name.replace("-", "_")
+
+
+def test_which_rows_lack_weights(stocked: Path) -> None:
+    said = lacking()
+    assert "toy-slow" not in said and "toy-few" not in said
+    assert said["lcm-4step"] == "no weights yet of lcm-generator, lcm-adapter, codec: see `flashmotion train --help`"
+
+
+def test_the_rows_are_told_without_torch() -> None:
+    code = (
+        "import sys, flashmotion.rows as r; r.lacking(); print([m for m in ('torch', 'diffusers') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_the_factories_make_their_row(monkeypatch: pytest.MonkeyPatch, suite: Suite) -> None:
