@@ -202,7 +202,7 @@ def _command(stage: str, preset: Preset, options: Options) -> str:
             words.append(f"--adapter {value}")
         elif value != usual and not isinstance(value, Schedule):
             words.append(f"--set {field.name}={json.dumps(value, separators=(',', ':'))}")
-    for option in ("steps", "batch"):
+    for option in ("steps", "batch") if STAGES[stage][2] else ("batch",):  # the others' steps follow from stage 3
         value = getattr(schedule_of(preset, stage), option)
         if value != getattr(schedule_of(named, stage), option):
             words.append(f"--{option} {value}")
