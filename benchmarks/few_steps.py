@@ -14,7 +14,7 @@ from flashbench.cases.suites import open_suite
 from flashbench.models.registry import create_model
 
 FAST, SLOW = "flashmotion-4step", "slow-50step"
-CASES = 5
+CASES = 2
 
 
 def main() -> None:
