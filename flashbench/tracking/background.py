@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.tracking.similarity import F64, Bools
+from flashbench.tracking.similarity import F64, Bools, total
 from flashbench.tracking.template import F32
 
 U8 = npt.NDArray[np.uint8]
@@ -24,7 +24,7 @@ DIM = 0.04  # changes of brightness below this count as none
 
 def closeness(first: F32, second: F32, scale: float) -> F32:
     """Geman and McClure's weight of a colour difference `[..., 3]`: 1 alike, 1/4 at distance `scale`."""
-    squared = ((first - second) ** 2).sum(-1)
+    squared = total((first - second) ** 2)
     return np.asarray(1 / (1 + squared / np.float32(scale**2)) ** 2, np.float32)
 
 
@@ -61,7 +61,7 @@ def drift_of(small: list[U8], masks: Bools) -> F64:
         for _ in range(2):
             off = shifted(lit[t], -shift) - first
             inside = (x + shift[0] >= 0) & (y + shift[1] >= 0) & (x + shift[0] < width) & (y + shift[1] < height)
-            weight = open_ * inside / (1 + (off**2).sum(-1) / np.float32(PLAIN**2)) ** 2
+            weight = open_ * inside / (1 + total(off**2) / np.float32(PLAIN**2)) ** 2
             weighted = slopes * weight[..., None]
             hessian = np.einsum("ahwc,bhwc->ab", weighted, slopes) + STEADY * np.eye(2)
             shift -= np.linalg.solve(hessian, np.einsum("ahwc,hwc->a", weighted, off))

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from flashbench.tracking.background import smoothed
-from flashbench.tracking.similarity import F64, Index, Pose
+from flashbench.tracking.similarity import F64, Index, Pose, total
 from flashbench.tracking.template import F32, Templates, read, within
 from flashbench.tracking.views import CELL, View
 
@@ -79,8 +79,8 @@ def look(blobs: Blobs, view: View, which: Index, pose: Pose, seen: F32 | None, s
     weight = view_weight if seen is None else view_weight * read(seen, cell)
     own = opacity[..., None] * (blobs.colours[which] - read(view.behind, cell))
     shown = read(view.change, cell)
-    both = (weight * (own * shown).sum(-1)).sum(1)
-    own_energy, energy = (weight * (own**2).sum(-1)).sum(1), (weight * (shown**2).sum(-1)).sum(1)
+    both = (weight * total(own * shown)).sum(1)
+    own_energy, energy = (weight * total(own**2)).sum(1), (weight * total(shown**2)).sum(1)
     likeness = both / np.sqrt(np.maximum(own_energy * energy, 1e-9))
     share = (weight * opacity).sum(1) / np.maximum(opacity.sum(1), 1e-9)
     return Sight(likeness, both / np.maximum(own_energy, 1e-6), share)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from flashbench.tracking.similarity import F64, Bools, Pose, inverse
+from flashbench.tracking.similarity import F64, Bools, Pose, inverse, total
 from flashbench.tracking.template import F32, Templates, read, within
 from flashbench.tracking.views import CELL
 
@@ -75,8 +75,8 @@ def evidence(masks: list[F32], templates: Templates, first: F32, image: F32, pos
         if weight.sum() < 1:
             continue
         colour = read(image, at[i : i + 1])[0]
-        mine = ((colour - templates.colours[i]) ** 2).sum(-1)
-        other = ((colour - read(first, back[None])[0]) ** 2).sum(-1)
+        mine = total((colour - templates.colours[i]) ** 2)
+        other = total((colour - read(first, back[None])[0]) ** 2)
         gain = float((weight * (np.minimum(mine, cap**2) - np.minimum(other, cap**2))).sum()) / cap**2
         out[j, i] += gain
         out[i, j] -= gain

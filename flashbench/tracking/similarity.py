@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,10 +49,24 @@ def at_rest(position: F64) -> Pose:
     return Pose(np.tile(np.eye(2), (len(position), 1, 1)), position.copy())
 
 
+def total(values: npt.NDArray[Any], dtype: npt.DTypeLike = None) -> npt.NDArray[Any]:
+    """Sum over the last axis, one term after the other: `sum(-1)`, many times faster where that axis is colours or x, y."""
+    out = np.array(values[..., 0], dtype)
+    for i in range(1, values.shape[-1]):
+        out += values[..., i]
+    return out
+
+
+# Where the entries (a, b, c, d) of a matrix go in its adjugate, and their signs there.
+_ADJUGATE, _SIGNS = np.array([3, 1, 2, 0]), np.array([1.0, -1, -1, 1])
+
+
 def inverse(matrix: F64) -> F64:
     """Inverse of each `[C, 2, 2]` matrix."""
-    a, b, c, d = matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1]
-    return np.asarray(np.stack([d, -b, -c, a], axis=1).reshape(-1, 2, 2) / (a * d - b * c)[:, None, None])
+    flat = matrix.reshape(-1, 4)
+    other = flat[:, _ADJUGATE] * _SIGNS
+    det = flat[:, 0] * flat[:, 3] - flat[:, 1] * flat[:, 2]
+    return np.asarray((other / det[:, None]).reshape(-1, 2, 2))
 
 
 # From the entries (a, b, c, d) of a matrix to its modes, and back.
@@ -99,10 +113,10 @@ def fit_similarity(source: F64, target: F64, known: Bools, tolerance: float, rou
     off = target - source - np.where(count[:, None] > 0, middle, 0.0)[:, None]
     pose = at_rest(np.zeros((len(source), 2)))
     for _ in range(rounds):
-        weight = known / (1 + (off**2).sum(-1) / tolerance**2) ** 2
+        weight = known / (1 + total(off**2) / tolerance**2) ** 2
         pose = _weighted(source, target, weight, count)
         off = target - pose.carry(source)
-    near = (off**2).sum(-1) < tolerance**2
+    near = total(off**2) < tolerance**2
     return pose, (near & known).sum(1) / np.maximum(count, 1)
 
 

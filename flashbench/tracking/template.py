@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.tracking.similarity import F64, Index, Pose, from_modes, inverse, modes, similar_part
+from flashbench.tracking.similarity import F64, Index, Pose, from_modes, inverse, modes, similar_part, total
 
 F32 = npt.NDArray[np.float32]
 UPPER = np.triu_indices(6)
@@ -143,7 +143,7 @@ def compare(image: F32, templates: Templates, which: Index, pose: Pose, scale: f
     """Holds the cut-outs `which` `[C]` in their poses against a frame `[H, W, 3]`; a colour `scale` off matches 1/4."""
     at = pose.carry(templates.samples[which])
     off = read(image, at) - templates.colours[which]
-    squared = (off * off).sum(-1, dtype=np.float64)
+    squared = total(off * off, np.float64)
     return Fit(pose, at, off, np.asarray(within(at, templates.size) / (1 + squared / scale**2) ** 2))
 
 
@@ -219,7 +219,7 @@ def local_shifts(
     Returns:
         `[C, P, 2]` px.
     """
-    apart = ((points[:, :, None] - templates.samples[which][:, None]) ** 2).sum(-1)  # [C, P, K]
+    apart = total((points[:, :, None] - templates.samples[which][:, None]) ** 2)  # [C, P, K]
     near = np.exp(-apart / (2 * window**2)) * (templates.weight[which] * seen * fit.match)[:, None]
     slopes = templates.slopes[which].reshape(len(which), -1, 3, 6)[..., :2]
     pull = near @ np.einsum("ckh,ckhp->ckp", fit.off, slopes).astype(np.float64)  # [C, P, 2]
