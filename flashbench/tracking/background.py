@@ -24,7 +24,7 @@ DIM = 0.04  # changes of brightness below this count as none
 
 def closeness(first: F32, second: F32, scale: float) -> F32:
     """Geman and McClure's weight of a colour difference `[..., 3]`: 1 alike, 1/4 at distance `scale`."""
-    squared = total((first - second) ** 2)
+    squared = sum(np.square(first[..., c] - second[..., c]) for c in range(first.shape[-1]))
     return np.asarray(1 / (1 + squared / np.float32(scale**2)) ** 2, np.float32)
 
 

@@ -171,7 +171,7 @@ class Follower:
 
     def _advance(self, before: View, view: View, state: State, front: F64, t: int) -> State:
         everyone = np.arange(len(self.masks))
-        flowed, coast = self._predict(before, view, state)
+        flowed, coast = self._predict(before, view, state, np.nonzero(state.found)[0])
         covers = occlusion.covers(self.masks, self.templates, coast, front, state.found)
         guess = self._try(view, np.tile(everyone, 2), join(flowed, coast), covers)
         best = self._best(guess)
@@ -192,12 +192,18 @@ class Follower:
         pose, lost = guess.fit.pose.where(ok, coast), np.where(ok, 0, state.lost + 1)
         return State(pose, velocity, ok, guess.score, local, lost, np.zeros_like(ok))
 
-    def _predict(self, before: View, view: View, state: State) -> tuple[Pose, Pose]:
-        """Where Lucas-Kanade takes the objects, and where their speed does."""
+    def _predict(self, before: View, view: View, state: State, which: Index) -> tuple[Pose, Pose]:
+        """Where Lucas-Kanade takes the objects `which`, and their speed the others; and where its speed takes each."""
         s = self.settings
-        moved, share = flow(before.gray, view.gray, state.pose, *self._seeds, s.window, s.levels)
         coast = Pose(state.pose.matrix, state.pose.position + state.velocity)
-        return moved.after(state.pose).where((share > 0.2) & state.found, coast), coast
+        flowed = Pose(coast.matrix.copy(), coast.position.copy())
+        if len(which):
+            at, known = self._seeds
+            start = state.pose.take(which)
+            moved, share = flow(before.gray, view.gray, start, at[which], known[which], s.window, s.levels)
+            there, ok = moved.after(start), share > 0.2
+            flowed.matrix[which[ok]], flowed.position[which[ok]] = there.matrix[ok], there.position[ok]
+        return flowed, coast
 
     def _backward(self, states: list[State], front: F64) -> None:
         """From the last frame to the first, replaces doubtful states by what the next frame leads to, if better."""
@@ -214,7 +220,7 @@ class Follower:
 
     def _retried(self, after: View, view: View, here: State, back: State, which: Index, front: F64) -> State:
         """The state `here`, but for those of the objects `which` that fit better when followed from the next frame."""
-        flowed, coast = self._predict(after, view, back)
+        flowed, coast = self._predict(after, view, back, which)
         covers = occlusion.covers(self.masks, self.templates, here.pose.where(here.found, coast), front, self.exists)
         guess = self._try(view, np.tile(which, 2), join(flowed.take(which), coast.take(which)), covers)
         k = len(which)

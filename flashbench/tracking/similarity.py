@@ -49,8 +49,8 @@ def at_rest(position: F64) -> Pose:
     return Pose(np.tile(np.eye(2), (len(position), 1, 1)), position.copy())
 
 
-def total(values: npt.NDArray[Any], dtype: npt.DTypeLike = None) -> npt.NDArray[Any]:
-    """Sum over the last axis, one term after the other: `sum(-1)`, many times faster where that axis is colours or x, y."""
+def total(values: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
+    """`sum(-1)`, one term after the other: many times faster where the last axis is as short as colours or (x, y)."""
     out = np.array(values[..., 0], dtype)
     for i in range(1, values.shape[-1]):
         out += values[..., i]

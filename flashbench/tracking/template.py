@@ -141,10 +141,14 @@ def _slopes(frame: F32, at: F64, unit: F64) -> F32:
 
 def compare(image: F32, templates: Templates, which: Index, pose: Pose, scale: float) -> Fit:
     """Holds the cut-outs `which` `[C]` in their poses against a frame `[H, W, 3]`; a colour `scale` off matches 1/4."""
-    at = pose.carry(templates.samples[which])
-    off = read(image, at) - templates.colours[which]
+    return _compare(image, templates.samples[which], templates.colours[which], pose, scale)
+
+
+def _compare(image: F32, samples: F64, colours: F32, pose: Pose, scale: float) -> Fit:
+    at = pose.carry(samples)
+    off = read(image, at) - colours
     squared = total(off * off, np.float64)
-    return Fit(pose, at, off, np.asarray(within(at, templates.size) / (1 + squared / scale**2) ** 2))
+    return Fit(pose, at, off, np.asarray(within(at, image.shape[:2]) / (1 + squared / scale**2) ** 2))
 
 
 def align(
@@ -167,20 +171,22 @@ def align(
         scales: for each step the colour distance at which a sample keeps a quarter of its weight.
     """
     slopes, products = templates.slopes[which], templates.products[which]
+    samples, colours = templates.samples[which], templates.colours[which]
     radius, mass = templates.radius[which], templates.weight[which] * seen
     tight = _tightness(prior, radius) * noise**2
+    expected = inverse(similar_part(prior.pose.matrix))
     hessian = np.zeros((len(which), 6, 6))
     for scale in scales:
-        fit = compare(image, templates, which, pose, scale)
+        fit = _compare(image, samples, colours, pose, scale)
         w = (mass * fit.match).astype(np.float32)
-        pull = ((w[..., None] * fit.off).reshape(len(which), 1, -1) @ slopes)[:, 0]
+        pull = ((np.repeat(w, 3, axis=1) * fit.off.reshape(len(which), -1))[:, None] @ slopes)[:, 0]
         flat = (w[:, None] @ products)[:, 0]
         hessian[:, UPPER[0], UPPER[1]] = flat
         hessian[:, UPPER[1], UPPER[0]] = flat
         hessian[:, np.arange(6), np.arange(6)] += tight + 1e-9
-        step = np.linalg.solve(hessian, -(pull + tight * _departure(pose, prior, radius))[..., None])[..., 0]
+        step = np.linalg.solve(hessian, -(pull + tight * _departure(pose, prior, expected, radius))[..., None])[..., 0]
         pose = _moved(pose, np.asarray(step, np.float64), radius)
-    return compare(image, templates, which, pose, scales[-1])
+    return _compare(image, samples, colours, pose, scales[-1])
 
 
 def _tightness(prior: Prior, radius: F64) -> F64:
@@ -190,11 +196,14 @@ def _tightness(prior: Prior, radius: F64) -> F64:
     return np.asarray(1 / np.stack(spread, axis=1) ** 2)
 
 
-def _departure(pose: Pose, prior: Prior, radius: F64) -> F64:
-    """How far the poses are from what is expected, `[C, 6]` px in the object's coordinates."""
+def _departure(pose: Pose, prior: Prior, expected: F64, radius: F64) -> F64:
+    """How far the poses are from what is expected, `[C, 6]` px in the object's coordinates.
+
+    expected: `[C, 2, 2]`, inverse of the similarity that the prior holds.
+    """
     shift = (inverse(pose.matrix) @ (pose.position - prior.pose.position)[..., None])[..., 0]
     own = similar_part(pose.matrix)
-    change = modes(inverse(similar_part(prior.pose.matrix)) @ own)[:, :2]
+    change = modes(expected @ own)[:, :2]
     stretch = modes(inverse(own) @ pose.matrix)[:, 2:]
     return np.concatenate([shift, change * radius[:, None], stretch * radius[:, None]], axis=1)
 

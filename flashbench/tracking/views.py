@@ -54,6 +54,7 @@ class Views:
         self.drift = drift_of(self._small, masks)
         self.light = light_of(self._small, self.drift)
         small = [self._lit(f, t) for t, f in enumerate(self._small)]
+        self._made: dict[int, View] = {}
         self._background = without(median_of(small, self.drift), small[0], masks, tolerance)
 
     def __len__(self) -> int:
@@ -68,7 +69,12 @@ class Views:
         return np.asarray((points + 0.5) / self.factor - 0.5)
 
     def at(self, t: int) -> View:
-        """The view of frame `t`."""
+        """The view of frame `t`. It is kept: frames are asked for forward, backward and for gaps."""
+        if t not in self._made:
+            self._made[t] = self._make(t)
+        return self._made[t]
+
+    def _make(self, t: int) -> View:
         frame = resized(self._video[t], *self.size)
         small, background = self._lit(self._small[t], t), shifted(self._background, self.drift[t])
         gray = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
@@ -78,7 +84,9 @@ class Views:
 
     def _lit(self, frame: U8, t: int) -> F32:
         """The frame in 0..1 as it would be in the light of frame 0."""
-        return np.asarray(frame.astype(np.float32) / (np.float32(255) * self.light[t]), np.float32)
+        rows = frame.reshape(len(frame), -1).astype(np.float32)  # long rows: an axis of three colours is slow
+        rows /= np.tile(np.float32(255) * self.light[t], frame.shape[1])
+        return rows.reshape(frame.shape)
 
 
 def resized(frame: U8, height: int, width: int) -> U8:
