@@ -49,7 +49,7 @@ metrics_option = click.option("--metrics", help="Names with commas between them;
 weights_option = click.option(
     "--weights", multiple=True, metavar="NAME=PATH", help="Weights of a network that is not embedded (or a hub id)."
 )
-workers_option = click.option("--workers", type=click.IntRange(min=1), help="Threads that score; else one a core.")
+workers_option = click.option("--workers", type=click.IntRange(min=1), help="Processes that score; else one a core.")
 conform_option = click.option(
     "--conform", is_flag=True, help="Bring answers of another length, rate or size to what was asked, and say so."
 )

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-import sys
-from collections.abc import Callable, Generator
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,9 +26,9 @@ from flashbench.cases.content import suite_sha256
 from flashbench.cases.schema import SCHEMA_VERSION, Condition, Suite, stratum_of
 from flashbench.errors import InputError
 from flashbench.files.atomic import StrPath, folder_lock, read_bytes, read_json, write_error, write_json, write_text
+from flashbench.workers import spread
 
 SUITE_JSON, METADATA = "suite.json", "metadata.jsonl"
-_PR_SET_PDEATHSIG = 1
 Progress = Callable[[int, int], None]
 
 
@@ -116,64 +112,12 @@ def _write_lists(suite: Suite, rows: list[Row], root: Path) -> None:
 
 def _write_cases(suite: Suite, root: Path, workers: int, progress: Progress | None) -> list[Row]:
     rows: dict[str, Row] = {}
-    with contextlib.closing(_rows(suite, root, min(workers, len(suite)))) as written:
+    with contextlib.closing(spread(partial(_write_one, suite, root), suite.case_ids, workers)) as written:
         for row in written:
             rows[row.id] = row
             if progress is not None:
                 progress(len(rows), len(suite))
     return [rows[case_id] for case_id in suite.case_ids]
-
-
-def _rows(suite: Suite, root: Path, workers: int) -> Generator[Row, None, None]:
-    """Rows in the order in which their cases are written."""
-    if workers <= 1:
-        for case_id in suite.case_ids:
-            yield _write_one(suite, root, case_id)
-        return
-    # Forked, since a suite's loaders are closures. Each worker has its share from the beginning and ends with it: no
-    # queue is left for it to wait on when this process is killed.
-    context = multiprocessing.get_context("fork")
-    pipes: list[Connection] = []
-    workers_started = []
-    try:
-        for k in range(workers):
-            here, there = context.Pipe(duplex=False)
-            process = context.Process(target=_work, args=(suite, root, suite.case_ids[k::workers], there), daemon=True)
-            process.start()
-            there.close()
-            pipes.append(here)
-            workers_started.append(process)
-        while pipes:
-            for pipe in cast("list[Connection]", wait(pipes)):
-                message = pipe.recv()
-                if message is None:
-                    pipes.remove(pipe)
-                elif isinstance(message, Row):
-                    yield message
-                else:
-                    raise InputError(*message)
-    except EOFError as error:
-        raise RuntimeError("a worker that builds the suite died; its own message stands above") from error
-    finally:
-        for process in workers_started:
-            process.terminate()
-            process.join()
-
-
-def _work(suite: Suite, root: Path, case_ids: tuple[str, ...], pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    if sys.platform == "linux":  # also when it is killed: nobody else writes below `root` once its lock is free
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    parent = os.getppid()
-    try:
-        for case_id in case_ids:
-            row = _write_one(suite, root, case_id)
-            if os.getppid() != parent:
-                return
-            pipe.send(row)
-        pipe.send(None)
-    except InputError as error:
-        pipe.send((error.where, error.what, error.mend))
 
 
 def _write_one(suite: Suite, root: Path, case_id: str) -> Row:

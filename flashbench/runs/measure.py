@@ -122,6 +122,11 @@ def score_case(plan: Plan, case_id: str) -> CaseScore:
     return CaseScore(case_id, case.stratum, sample is None, values, floors, ours, theirs, keys)
 
 
+def measure_case(plan: Plan, case_id: str) -> None:
+    """One case, measured where that is still to be done."""
+    _measured(plan, plan.suite.load_case(case_id), plan.run.answered(case_id))
+
+
 def _measured(plan: Plan, case: Case, answered: bool) -> tuple[Measured, Measured, float | None]:
     """Measurements of the reference and of the answer, and the seconds that it took. Its videos end with it."""
     video = plan.suite.load_reference(case.id)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flashbench.cases.schema import Suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_json, sha256_json
 from flashbench.metrics.catalogue import Metric
+from flashbench.metrics.plugin import PLUGINS
 from flashbench.metrics.protocol import Extractor
 from flashbench.runs import provenance
 from flashbench.runs.extractors import check_measurable, extractors
 from flashbench.runs.generate import Tick, silent
 from flashbench.runs.layout import RunFolder, RunInfo, generated_in
-from flashbench.runs.measure import Plan, missing, score_case
+from flashbench.runs.measure import Plan, measure_case, missing, score_case
 from flashbench.runs.results import CaseScore, Row, summarise, write_results
 from flashbench.runs.shard import WHOLE, Shard
+from flashbench.workers import spread
+
+T = TypeVar("T")
 
 RESULTS_VERSION = 1
-MOST_WORKERS = 8  # beyond that the interpreter's lock, and memory, outweigh
+MOST_WORKERS = 16  # each holds its own networks and videos, about 1 GiB
 MakeExtractors = Callable[[Iterable[str]], Mapping[str, Extractor]]
 
 
@@ -50,8 +55,8 @@ def score(
     Args:
         run, info, suite: the folder, what it says it is, and the suite that it answers.
         metrics: the wanted ones (`catalogue.choose`).
-        workers: threads; None: one a core, at most MOST_WORKERS. Each network call uses one thread, whatever their
-            number: the numbers do not depend on it.
+        workers: processes, forked from this one; None: one a core, at most MOST_WORKERS. Each works with one thread,
+            whatever their number: the numbers do not depend on it.
         cache: folder of reference measurements; None: `default_cache()`.
         make: makes the extractors of the given names.
         tick: is told the progress.
@@ -72,48 +77,51 @@ def score(
     check_measurable(needed, info.frames, info.size)
     found = make(needed)
     plan = Plan(run, suite, tuple(metrics), found, cache or default_cache())
-    scores = _score_cases(plan, mine, workers or min(provenance.cores(), MOST_WORKERS), tick)
+    workers = workers or min(provenance.cores(), MOST_WORKERS)
+    if workers > 1 and (embedded := _beside_gpu(plan)):
+        _each(partial(measure_case, embedded), mine, workers, tick, "measure")
+        workers = 1
+    scores = {s.case_id: s for s in _each(partial(score_case, plan), mine, workers, tick, "score")}
     if shard != WHOLE:
         return []
-    rows = summarise(info.model, info.suite, scores, metrics)
-    write_results(run.root, rows, scores, _facts(run, info, plan, scores))
+    ordered = [scores[i] for i in mine]
+    rows = summarise(info.model, info.suite, ordered, metrics)
+    write_results(run.root, rows, ordered, _facts(run, info, plan, ordered))
     return rows
 
 
-def _score_cases(plan: Plan, ids: Sequence[str], workers: int, tick: Tick) -> list[CaseScore]:
-    """`score_case` of each case, in their order. The first error stops the rest; what was measured is kept."""
-    scores: dict[str, CaseScore] = {}
-    tick("score", 0, len(ids))
-    with _one_thread_a_call() as prepare, ThreadPoolExecutor(workers, initializer=prepare) as pool:
-        jobs: dict[Future[CaseScore], str] = {pool.submit(score_case, plan, i): i for i in ids}
-        try:
-            waiting = set(jobs)
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for job in done:
-                    scores[jobs[job]] = job.result()
-                    tick("score", len(scores), len(ids))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [scores[i] for i in ids]
+def _each(work: Callable[[str], T], ids: Sequence[str], workers: int, tick: Tick, task: str) -> list[T]:
+    """`work` of each case, in any order. The first error stops the rest; what was measured is kept."""
+    done: list[T] = []
+    tick(task, 0, len(ids))
+    with _one_thread_a_call(), closing(spread(work, ids, workers)) as results:
+        for result in results:
+            done.append(result)
+            tick(task, len(done), len(ids))
+    return done
+
+
+def _beside_gpu(plan: Plan) -> Plan | None:
+    """What forked workers can measure of a plan that uses a GPU, which does not survive a fork; None: it uses none."""
+    import torch
+
+    others = {name: e for name, e in plan.extractors.items() if name not in PLUGINS}
+    if len(others) == len(plan.extractors) or not torch.cuda.is_available():
+        return None
+    return replace(plan, extractors=others)
 
 
 @contextmanager
-def _one_thread_a_call() -> Iterator[Callable[[], None]]:
-    """Yields what a worker thread calls first; torch's and OpenCV's thread counts are as before afterwards."""
+def _one_thread_a_call() -> Iterator[None]:
+    """torch and OpenCV on one thread, here and in what is forked from here; afterwards as before."""
     import cv2
     import torch
 
     before = torch.get_num_threads(), cv2.getNumThreads()
-
-    def prepare() -> None:
-        torch.set_num_threads(1)
-        cv2.setNumThreads(1)
-
-    prepare()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     try:
-        yield prepare
+        yield
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])

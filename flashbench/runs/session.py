@@ -82,7 +82,7 @@ def score_run(
         root: run folder.
         metrics: the wanted ones.
         source: where the suite is now, or the suite itself; None: where it was when the run was generated.
-        workers: threads; see `score.score`.
+        workers: processes; see `score.score`.
         shard: a part of the cases is only measured: there are no rows yet, the list is empty.
         weights: extractor of a plugin -> path or hub id of its weights.
     """

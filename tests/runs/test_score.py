@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from flashbench.errors import InputError
 from flashbench.metrics.catalogue import METRICS, choose
+from flashbench.metrics.plugin import PLUGINS
 from flashbench.runs.generate import generate
 from flashbench.runs.layout import RunFolder, RunInfo
 from flashbench.runs.results import Row
@@ -173,3 +176,25 @@ def test_fingerprints_change_with_definition_and_network(kit: ModuleType) -> Non
     two = metric_fingerprints(metrics, {"i3d": kit.Fake("i3d", "other"), "pixels": kit.Fake("pixels")})
     assert one["fvd_i3d"] != two["fvd_i3d"]
     assert one["psnr"] == two["psnr"]
+
+
+def test_what_uses_a_gpu_is_measured_in_this_process(
+    kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class WithPid(kit.Fake):  # type: ignore[name-defined,misc]
+        def measure(self, video, case, reference):  # type: ignore[no-untyped-def]
+            (tmp_path / "pids").mkdir(exist_ok=True)
+            (tmp_path / "pids" / f"{self.name}-{os.getpid()}").touch()
+            return super().measure(video, case, reference)
+
+    def make(wanted: Any) -> Any:
+        return {name: WithPid(name) if name != "pixels" else e for name, e in kit.fakes(wanted).items()}
+
+    plain = untimed(scored(kit, tmp_path / "plain")[0])
+    monkeypatch.setitem(PLUGINS, "i3d", PLUGINS.get("i3d"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    assert untimed(scored(kit, tmp_path / "gpu", make=make)[0]) == plain
+    measured = {tuple(p.name.rsplit("-", 1)) for p in (tmp_path / "pids").iterdir()}
+    assert {pid for name, pid in measured if name == "i3d"} == {str(os.getpid())}
+    assert str(os.getpid()) not in {pid for name, pid in measured if name == "lk"}
