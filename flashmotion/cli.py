@@ -119,8 +119,8 @@ def train(
     import dataclasses
 
     from flashmotion.presets import changed, preset
-    from flashmotion.training.runs import STAGES, Options, with_schedule
-    from flashmotion.training.runs import train as run
+    from flashmotion.train import STAGES, Options, with_schedule
+    from flashmotion.train import train as run
     from flashmotion.training.watch import Collapse
 
     if stage not in STAGES:

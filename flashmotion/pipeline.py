@@ -14,8 +14,8 @@ from torch import nn
 
 from flashmotion import flow
 from flashmotion.networks.codec import to_latents, to_video
+from flashmotion.precision import autocast, pick
 from flashmotion.sampling import denoiser, few_step, guided, multi_step, start
-from flashmotion.training.precision import autocast, pick
 
 
 @dataclass

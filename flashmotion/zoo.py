@@ -20,9 +20,9 @@ from flashmotion.networks.adapters import ADAPTERS
 from flashmotion.networks.codec import STRIDE, PatchCodec
 from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.pipeline import FlashMotionPipeline
+from flashmotion.precision import pick
 from flashmotion.presets import preset
 from flashmotion.rows import ROWS
-from flashmotion.training.precision import pick
 
 
 def load_pipeline(name: str) -> FlashMotionPipeline:

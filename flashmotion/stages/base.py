@@ -18,12 +18,12 @@ from flashmotion.device import moved
 from flashmotion.networks.adapters.hint import Hint
 from flashmotion.networks.codec import PatchCodec, to_latents, to_video
 from flashmotion.networks.generator import Request, embed, predict_x0
+from flashmotion.precision import autocast
 from flashmotion.presets.schema import Preset
 from flashmotion.sampling import denoiser, multi_step, start
 from flashmotion.stages import common
 from flashmotion.stages.losses import x0_loss
 from flashmotion.training.data import Batch
-from flashmotion.training.precision import autocast
 
 HINT_SHARE = 0.7  # of the samples
 

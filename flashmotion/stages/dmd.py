@@ -13,13 +13,13 @@ from torch import Tensor
 
 from flashmotion.device import moved
 from flashmotion.networks.codec import to_latents
+from flashmotion.precision import autocast
 from flashmotion.stages import common
 from flashmotion.stages.fast_generator import dmd_loss, score_times, student
 from flashmotion.stages.health import LIMITS, health
 from flashmotion.stages.joint import Joint, copy_of
 from flashmotion.stages.losses import x0_loss
 from flashmotion.training.data import Batch
-from flashmotion.training.precision import autocast
 
 
 class Dmd(Joint):

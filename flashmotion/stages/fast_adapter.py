@@ -17,6 +17,7 @@ from flashmotion.device import moved, noise
 from flashmotion.networks.codec import to_latents
 from flashmotion.networks.discriminator import Discriminator
 from flashmotion.networks.generator import Request, embed, run_blocks
+from flashmotion.precision import autocast
 from flashmotion.sampling import Denoiser
 from flashmotion.stages import common
 from flashmotion.stages.fast_generator import student
@@ -24,7 +25,6 @@ from flashmotion.stages.health import LIMITS, accuracy_by_noise, health
 from flashmotion.stages.losses import softplus_discriminator, softplus_generator
 from flashmotion.stages.realign import Realign
 from flashmotion.training.data import Batch
-from flashmotion.training.precision import autocast
 
 
 def lambda_of(step: int, form: str | float = "decaying") -> float:

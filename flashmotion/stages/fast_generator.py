@@ -20,6 +20,7 @@ from flashmotion.device import moved, noise
 from flashmotion.networks.codec import PatchCodec, to_latents
 from flashmotion.networks.generator import Request, predict_x0
 from flashmotion.networks.residual import ResidualGenerator
+from flashmotion.precision import autocast
 from flashmotion.presets.schema import Preset
 from flashmotion.sampling import Denoiser, denoiser, guided, start
 from flashmotion.stages import common
@@ -27,7 +28,6 @@ from flashmotion.stages.health import LIMITS, health
 from flashmotion.stages.losses import x0_loss
 from flashmotion.stages.report import sample_report
 from flashmotion.training.data import Batch
-from flashmotion.training.precision import autocast
 
 
 def score_times(n: int, shift: float, rng: torch.Generator) -> Tensor:

@@ -12,11 +12,11 @@ import torch
 from flashmotion import flow
 from flashmotion.device import moved
 from flashmotion.networks.codec import to_latents
+from flashmotion.precision import autocast
 from flashmotion.stages import common
 from flashmotion.stages.joint import Joint
 from flashmotion.stages.losses import x0_loss
 from flashmotion.training.data import Batch
-from flashmotion.training.precision import autocast
 
 
 class Lcm(Joint):

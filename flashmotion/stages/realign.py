@@ -15,13 +15,13 @@ from flashmotion.device import moved
 from flashmotion.networks.adapters import ADAPTERS
 from flashmotion.networks.codec import PatchCodec, to_latents
 from flashmotion.networks.residual import ResidualGenerator
+from flashmotion.precision import autocast
 from flashmotion.presets.schema import Preset
 from flashmotion.sampling import Denoiser, denoiser
 from flashmotion.stages import common
 from flashmotion.stages.losses import x0_loss
 from flashmotion.stages.report import sample_report
 from flashmotion.training.data import Batch
-from flashmotion.training.precision import autocast
 
 Parts = tuple[WanTransformer3DModel, WanTransformer3DModel, nn.Module]
 

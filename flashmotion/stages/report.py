@@ -10,10 +10,10 @@ from torch import nn
 
 from flashmotion import flow
 from flashmotion.networks.codec import PatchCodec, to_video
+from flashmotion.precision import autocast
 from flashmotion.presets.schema import Preset
 from flashmotion.sampling import denoiser, few_step, multi_step, start
 from flashmotion.stages import common
-from flashmotion.training.precision import autocast
 
 
 @torch.no_grad()

@@ -19,12 +19,12 @@ from flashmotion.networks.adapters.hint import Hint
 from flashmotion.networks.codec import PatchCodec, to_latents
 from flashmotion.networks.generator import Request, embed, predict_x0
 from flashmotion.networks.residual import ResidualGenerator
+from flashmotion.precision import autocast
 from flashmotion.presets.schema import Preset
 from flashmotion.stages import common
 from flashmotion.stages.losses import x0_loss
 from flashmotion.stages.report import sample_report
 from flashmotion.training.data import Batch
-from flashmotion.training.precision import autocast
 
 
 class SlowAdapter:

@@ -79,14 +79,14 @@ def test_a_collapsed_run_is_one_line_and_exit_code_3(
     def collapse(*args: object) -> None:
         raise Collapse("run: collapsed at step 60: motion is 0.01")
 
-    monkeypatch.setattr("flashmotion.training.runs.train", collapse)
+    monkeypatch.setattr("flashmotion.train.train", collapse)
     assert call(monkeypatch, "train", "fast-adapter") == 3
     assert capsys.readouterr().err == "flashmotion: run: collapsed at step 60: motion is 0.01\n"
 
 
 def test_training_is_told_what_was_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen = []
-    monkeypatch.setattr("flashmotion.training.runs.train", lambda *a: seen.append(a))
+    monkeypatch.setattr("flashmotion.train.train", lambda *a: seen.append(a))
     options = ["--folder", tmp_path, "--seed", 3, "--minutes", 1.5, "--steps", 7, "--threads", 1, "--dtype", "fp32"]
     assert call(monkeypatch, "train", "slow-adapter", *options) == 0
     assert call(monkeypatch, "train", "base") == 0
@@ -99,7 +99,7 @@ def test_training_is_told_what_was_asked(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_training_on_a_gpu_is_told_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr("flashmotion.training.runs.train", lambda *a: seen.append(a))
+    monkeypatch.setattr("flashmotion.train.train", lambda *a: seen.append(a))
     options = ["--device", "cuda", "--fit", 2.5, "--batch", 64, "--workers", 16, "--pool", "--noise", "device"]
     assert call(monkeypatch, "train", "base", *options) == 0 and call(monkeypatch, "train", "lcm", "--batch", 9) == 0
     (_, preset, given), (_, other, _) = seen
@@ -114,7 +114,7 @@ def test_an_interrupted_training_says_how_to_go_on(
     def stop(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("flashmotion.training.runs.train", stop)
+    monkeypatch.setattr("flashmotion.train.train", stop)
     assert call(monkeypatch, "train", "base") == 130
     err = capsys.readouterr().err.strip()
     assert err.endswith("flashmotion: interrupted; the same command goes on from what is saved")
@@ -124,7 +124,7 @@ def test_any_bad_input_is_exit_code_2(monkeypatch: pytest.MonkeyPatch, capsys: p
     def refuse(*args: object) -> None:
         raise InputError("a.bin", "is broken", "mend it")
 
-    monkeypatch.setattr("flashmotion.training.runs.train", refuse)
+    monkeypatch.setattr("flashmotion.train.train", refuse)
     assert call(monkeypatch, "train", "base") == 2
     assert capsys.readouterr().err == "flashmotion: a.bin: is broken; mend it\n"
 
@@ -157,7 +157,7 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "run/log.csv")
 
-    monkeypatch.setattr("flashmotion.training.runs.train", full)
+    monkeypatch.setattr("flashmotion.train.train", full)
     assert call(monkeypatch, "train", "base") == 2
     says = "flashmotion: run/log.csv: the disk is full; free space and run the same command again\n"
     assert capsys.readouterr().err == says

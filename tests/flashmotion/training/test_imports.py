@@ -7,7 +7,7 @@ import sys
 
 
 def test_training_needs_no_video_decoder() -> None:
-    modules = "flashmotion.cli, flashmotion.training.runs, flashmotion.training.pool"
+    modules = "flashmotion.cli, flashmotion.train, flashmotion.training.pool"
     stages = "base, slow_adapter, fast_generator, fast_adapter, slow_tuned, lcm, dmd, gan_only, fixed_lambda"
     lines = [
         "import sys",

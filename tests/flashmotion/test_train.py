@@ -16,8 +16,8 @@ from flashmotion import weights
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.schema import Preset, Schedule
-from flashmotion.training import data, fit, runs, trainer
-from flashmotion.training.runs import STAGES, Options, train
+from flashmotion.train import STAGES, Options, _stage, _warm, train, with_schedule
+from flashmotion.training import data, fit, trainer
 
 CHAIN = {
     "base": "slow-generator", "slow-adapter": "slow-adapter", "fast-generator": "fast-generator",
@@ -78,7 +78,7 @@ def test_what_the_stages_are_compared_with(
     for stage in CHAIN:
         train(stage, preset, options(tmp_path))
     end = "" if adapter == "controlnet" else "-resnet"
-    assert set(CHAIN) | set(COMPARED) | {"codec"} == set(runs.STAGES)
+    assert set(CHAIN) | set(COMPARED) | {"codec"} == set(STAGES)
     monkeypatch.setenv(weights.ELSEWHERE, str(tmp_path / "elsewhere"))
     for stage, parts in COMPARED.items():
         train(stage, preset, options(tmp_path))
@@ -161,8 +161,8 @@ def test_a_warm_start_from_fewer_outputs_keeps_the_new_ones_as_made(tiny: Preset
         for value in older.parameters():
             value.fill_(0.5)
     weights.export(older, "toy", "slow-generator", {"command": "by hand", "steps": 1})
-    stage = runs._stage("base", tiny, weights.load(PatchCodec, "toy", "codec"), torch.float32, torch.zeros(5, 6, 384))
-    runs._warm(stage, tiny)
+    stage = _stage("base", tiny, weights.load(PatchCodec, "toy", "codec"), torch.float32, torch.zeros(5, 6, 384))
+    _warm(stage, tiny)
     weight = stage.generator.proj_out.weight
     assert (weight[: tiny.channels] == 0.5).all() and not weight[tiny.channels :].any()
 
@@ -207,7 +207,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
 
 
 def lengthened(preset: Preset, stage: str, steps: int) -> Preset:
-    return runs.with_schedule(preset, stage, steps=steps)
+    return with_schedule(preset, stage, steps=steps)
 
 
 def test_a_fitted_run_is_one_of_that_many_steps(tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +275,7 @@ def test_without_cuda(tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_another_batch_is_written_down(tiny: Preset, tmp_path: Path) -> None:
-    train("base", runs.with_schedule(tiny, "base", batch=3), options(tmp_path))
+    train("base", with_schedule(tiny, "base", batch=3), options(tmp_path))
     made = manifest("slow-generator")
     command = "flashmotion train base --preset toy --seed 0 --steps 2 --batch 3 --dtype fp32"
     assert made["batch"] == 3 and made["command"] == command

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from flashmotion.training.precision import autocast, pick
+from flashmotion.precision import autocast, pick
 
 
 def test_forced() -> None:

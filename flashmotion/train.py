@@ -15,12 +15,12 @@ import torch
 
 from flashbench.errors import InputError
 from flashbench.files.atomic import folder_lock, remove_leftovers
-from flashmotion import device, weights
+from flashmotion import device, precision, weights
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.networks.generator import BLOCKS
 from flashmotion.presets import PRESETS
 from flashmotion.presets.schema import Preset, Schedule
-from flashmotion.training import data, fit, pool, precision
+from flashmotion.training import data, fit, pool
 from flashmotion.training.trainer import Trainer
 
 # Stage -> module, class and the field of the preset that holds its schedule; data are numbered by `DATA`.
