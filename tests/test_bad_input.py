@@ -45,7 +45,7 @@ def invoke(line: str) -> tuple[int, str, list[str]]:
 
 
 def held() -> dict[Path, bytes]:
-    return {p: p.read_bytes() for p in Path().rglob("*") if p.is_file() and p.name != ".lock"}
+    return {p: p.read_bytes() for p in Path().rglob("*") if p.is_file() and not p.name.startswith(".lock")}
 
 
 def refused(line: str, *says: str) -> None:
