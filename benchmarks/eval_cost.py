@@ -1,14 +1,20 @@
 """Time and peak memory of the main job, `flashbench eval --model flashmotion-4step` on all 48 cases, in its two halves.
 
-Memory is the largest sum over all processes of the command (proportional set size, sampled). The networks that
-score are in the cache already.
+Scored twice: the first time on a machine, when the reference videos are measured too, and as every later model is. The
+networks that score are there already. Memory is the largest sum over all processes of the command (proportional set
+size, sampled).
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
+from pathlib import Path
 
 from reporting import BIN, measured, row
+
+from flashbench.backbones.assets import default_cache_dir
 
 MODEL = "flashmotion-4step"
 GIB = 2**30
@@ -16,13 +22,20 @@ GIB = 2**30
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        generate = measured([BIN / "flashbench", "generate", "--model", MODEL, "-o", folder])
-        score = measured([BIN / "flashbench", "score", folder])
+        run, cache = Path(folder, "run"), Path(folder, "cache")
+        shutil.copytree(default_cache_dir(), cache / "flashbench", ignore=shutil.ignore_patterns("measurements"))
+        env = os.environ | {"XDG_CACHE_HOME": str(cache)}
+        generate = measured([BIN / "flashbench", "generate", "--model", MODEL, "-o", run], env=env)
+        first = measured([BIN / "flashbench", "score", run], env=env)
+        shutil.rmtree(run / "measurements")
+        again = measured([BIN / "flashbench", "score", run], env=env)
     row("generate, 48 cases", generate.seconds, "s")
-    row("score, 48 cases", score.seconds, "s")
-    row("generate and score, 48 cases", generate.seconds + score.seconds, "s", "< 360")
+    row("score, 48 cases and their references", first.seconds, "s")
+    row("generate and score, 48 cases and their references", generate.seconds + first.seconds, "s", "< 360")
+    row("score, 48 cases", again.seconds, "s")
+    row("generate and score, 48 cases", generate.seconds + again.seconds, "s", "< 360")
     row("peak memory, generate", generate.peak_bytes / GIB, "GiB", "< 4")
-    row("peak memory, score", score.peak_bytes / GIB, "GiB", "< 4")
+    row("peak memory, score", first.peak_bytes / GIB, "GiB", "< 4")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,14 @@ _EXCESS = "epe_lk_excess of slow-50step over static's, "
 TARGETS = (
     Target("`make eval` on a fresh clone, installation included", "fresh_clone", "together", "< 720", "s"),
     Target("its peak memory", "fresh_clone", "peak memory of make eval", "< 4", "GiB"),
-    Target("the evaluation alone", "eval_cost", "generate and score, 48 cases", "< 360", "s"),
+    Target(
+        "the evaluation alone, the first time",
+        "eval_cost",
+        "generate and score, 48 cases and their references",
+        "< 360",
+        "s",
+    ),
+    Target("the same for every later model", "eval_cost", "generate and score, 48 cases", "< 360", "s"),
     Target("its peak memory while generating", "eval_cost", "peak memory, generate", "< 4", "GiB"),
     Target("its peak memory while scoring", "eval_cost", "peak memory, score", "< 4", "GiB"),
     Target("1,000 cases of 121 x 128 x 128 px built", "build_cost", "1,000 cases, extrapolated", "< 600", "s"),
