@@ -30,7 +30,7 @@ from flashbench.statistics.paired import Difference
 from flashbench.statistics.ranks import holm, pairs_of, tie_groups
 
 Floats = npt.NDArray[np.float64]
-RESAMPLES = 200
+SPLITS = 100  # of the cases into halves, for set metrics
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,17 @@ class Beside:
     Args:
         runs: at least two, of one suite and with the same definitions of metrics.
         cache: folder of reference measurements; None: the user's.
+        splits: of the cases into halves, for set metrics.
 
     Raises:
         InputError: fewer than two runs, another suite or metric, or no case in common.
     """
 
-    def __init__(self, runs: Sequence[Scored], cache: Path | None = None, resamples: int = RESAMPLES) -> None:
+    def __init__(self, runs: Sequence[Scored], cache: Path | None = None, splits: int = SPLITS) -> None:
         if len(runs) < 2:
             raise InputError("compare", f"{len(runs)} run given", "name at least two run folders")
         check_same_measure(runs)
-        self.runs, self.cache, self.resamples = list(runs), cache or default_cache(), resamples
+        self.runs, self.cache, self.splits = list(runs), cache or default_cache(), splits
         shared = set.intersection(*(set(r.facts["case_ids"]) for r in runs))
         self.ids = [i for i in runs[0].facts["case_ids"] if i in shared]
         if not self.ids:
@@ -112,7 +113,7 @@ class Beside:
         return np.asarray(read_npz(path)[array][first:])
 
     def distances(self, metric: str, stratum: str = "all") -> list[tuple[float, Floats]]:
-        """By run: a set metric, and its values over the same resampled cases."""
+        """By run: a set metric, and its values over the same halves of the cases."""
         ids, (extractor,) = self.members(stratum), METRICS[metric].needs
         out, kernel = [], SET_METRICS[metric].kernel
         for run in self.runs:
@@ -121,7 +122,7 @@ class Beside:
                 take = partial(sets.mmd_from, sets.pair_terms(*pair, kernel.degree, kernel.coef0, kernel.scale))
             else:
                 take = partial(sets.frechet_from, sets.grams(*pair))
-            out.append(sets.resampled(take, len(ids), self.resamples))
+            out.append(sets.halved(take, len(ids), self.splits))
         return out
 
     def pairs(self, metric: str, stratum: str = "all") -> dict[tuple[int, int], Comparison]:

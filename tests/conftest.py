@@ -20,6 +20,7 @@ import pytest
 
 from flashbench.files.atomic import write_npz
 from flashbench.runs.results import CaseScore, Row, write_results
+from flashbench.runs.score import RESULTS_VERSION
 
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50, database=None)
 hypothesis.settings.load_profile("repeatable")
@@ -90,7 +91,7 @@ def scored_run(tmp_path: Path) -> Callable[..., Path]:
             "condition": "boxes", "cases": len(ids),
         }  # fmt: skip
         facts: dict[str, Any] = {
-            "version": 1,
+            "version": RESULTS_VERSION,
             "model": {"name": model, "fingerprint": "f" * 64, "info": {}},
             "suite": suite,
             "seed": 0,

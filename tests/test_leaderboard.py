@@ -12,6 +12,7 @@ import pytest
 
 from flashbench.errors import InputError
 from flashbench.leaderboard import check_comparable, write_leaderboard
+from flashbench.runs.score import RESULTS_VERSION
 from flashbench.runs.scored import read_scored
 
 Make = Callable[..., Path]
@@ -95,7 +96,13 @@ def test_a_run_without_results_or_with_damaged_ones_is_named(tmp_path: Path, sco
         read_scored(tmp_path)
     run = scored_run(tmp_path, "one")
     held = json.loads((run / "results.json").read_text())
-    for broken in ([], {"version": 0}, {**held, "rows": [{"model": "one"}]}, {**held, "rows": None}, {"version": 1}):
+    for broken in (
+        [],
+        {"version": 0},
+        {**held, "rows": [{"model": "one"}]},
+        {**held, "rows": None},
+        {"version": RESULTS_VERSION},
+    ):
         (run / "results.json").write_text(json.dumps(broken))
         with pytest.raises(InputError, match="results.json: .*again"):
             read_scored(run)

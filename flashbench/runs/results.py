@@ -19,10 +19,9 @@ from flashbench.cases.schema import STRATA
 from flashbench.files.atomic import replacing, write_json, write_text
 from flashbench.metrics.catalogue import Metric
 from flashbench.metrics.values import SET_METRICS
+from flashbench.statistics.paired import LEAST, mean_interval
 
 Features = Mapping[str, npt.NDArray[Any]]
-RESAMPLES = 2000
-LEAST_FOR_INTERVAL = 8
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,9 @@ def _case_summary(metric: Metric, members: Sequence[CaseScore]) -> tuple[int, fl
     if not len(values):
         return 0, NAN, NAN, NAN, NAN
     floor = float(floors.mean()) if len(floors) else NAN
-    return len(values), float(values.mean()), *interval(values), floor
+    lo, hi = mean_interval(values) if len(values) >= LEAST else (NAN, NAN)
+    lo, hi = max(lo, metric.low), min(hi, metric.high)  # where a mean cannot lie; NaN stays
+    return len(values), float(values.mean()), lo, hi, floor
 
 
 def _set_summary(metric: Metric, members: Sequence[CaseScore]) -> tuple[int, float, float, float, float]:
@@ -103,24 +104,8 @@ def _set_summary(metric: Metric, members: Sequence[CaseScore]) -> tuple[int, flo
     theirs = [c.reference[extractor] for c in members]
     n = sum(len(f) for f in ours)
     distance = SET_METRICS[metric.name]
-    # No interval: percentiles of a resampled Frechet distance lie above it (duplicates), and do not cover it.
+    # No interval: a Frechet distance is biased by far more than its spread, and none would cover its limit.
     return n, distance.paired(ours, theirs), NAN, NAN, distance.floor(theirs)
-
-
-def interval(values: npt.NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean over cases: percentiles of resampled means.
-
-    The resampled indices depend on the number of cases and the seed alone, so metrics and models share them.
-
-    Returns:
-        Low and high end; NaN below LEAST_FOR_INTERVAL cases.
-    """
-    n = len(values)
-    if n < LEAST_FOR_INTERVAL:
-        return NAN, NAN
-    indices = np.random.default_rng((seed, n)).integers(0, n, (RESAMPLES, n))
-    lo, hi = np.percentile(values[indices].mean(axis=1), (2.5, 97.5))
-    return float(lo), float(hi)
 
 
 def write_results(folder: Path, rows: Sequence[Row], scores: Sequence[CaseScore], facts: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ from flashbench.workers import spread
 
 T = TypeVar("T")
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2  # 2: lo and hi by statistics.paired.mean_interval
 MOST_WORKERS = 16  # each holds its own networks and videos, about 1 GiB
 MakeExtractors = Callable[[Iterable[str]], Mapping[str, Extractor]]
 

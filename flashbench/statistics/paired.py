@@ -1,4 +1,25 @@
-"""Differences of two models case by case: interval, test, and what the number of cases can resolve."""
+"""Differences of two models case by case: interval, test, and what the number of cases can resolve.
+
+How often 95 % intervals of a mean cover it, in % of 4000 simulated sets of 8 / 20 / 48 values drawn as in
+`benchmarks/coverage.py`: three kinds of differences between two models, and two of one model's own values. Width: the
+median over that of Student's t at 48 skewed differences, and the widest of all sets.
+
+                               differences                     values of one model     width
+                               normal    skewed    lost        skewed     lost         median, most
+    percentile bootstrap       89 93 94  82 88 91  70 88 93    75 84 88   81 90 94     0.96, 1.0
+    the same, expanded         94 95 95  89 91 92  74 90 94    82 86 89   84 93 95     1.00, 1.1
+    BCa                        89 93 94  78 83 87  67 84 91    78 87 90   83 94 96     1.00, 1.6
+    bootstrap-t                95 95 95  88 88 89  80 87 91    88 91 93   84 98 98     1.04, 69
+    symmetric bootstrap-t      96 95 95  96 96 96  91 98 96    86 89 91   84 98 98     1.07, 120
+    Student's t                95 95 95  94 94 95  89 94 95    80 85 88   84 91 94     1.00, 1.0
+    Hall's, Student quantiles  95 95 95  88 88 89  80 87 92    90 92 93   84 98 98     1.07, 2.5
+    `mean_interval`            96 96 95  95 94 95  90 94 95    90 93 94   84 98 99     1.15, 2.6
+
+Expanded: at levels for which normal values get Student's interval (Hesterberg 2015, Am. Stat. 69, 371-386). Methods
+that follow the skewness of the values find it by accident in differences, whose tails are heavy on both sides; those
+that do not, miss where it is real. Eight values with objects lost show too often no loss at all, which no method can
+make up.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +29,10 @@ from math import nan as NAN
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
 Floats = npt.NDArray[np.float64]
 LEAST = 8  # cases below which there is no interval
-RESAMPLES = 5000
 Z_95, Z_POWER_80 = 1.959964, 0.841621
 
 
@@ -44,8 +65,9 @@ class Difference:
 def difference(a: npt.ArrayLike, b: npt.ArrayLike, seed: int = 0) -> Difference:
     """Mean of a - b over paired values `[N]`, N >= 1, both finite.
 
-    The interval is bootstrap-t (Efron & Tibshirani 1993, chapter 12.5): quantiles of the studentised mean of resampled
-    differences. It keeps its coverage with few and skewed values, where percentiles of the mean are too short.
+    Args:
+        a, b: the values.
+        seed: of the sign-flip test; the interval (`mean_interval`) draws nothing.
 
     Raises:
         ValueError: not `[N]` of one length, empty, NaN or infinity.
@@ -63,22 +85,41 @@ def difference(a: npt.ArrayLike, b: npt.ArrayLike, seed: int = 0) -> Difference:
         return Difference(len(d), value, value, value, 1.0 if value == 0 else 0.5 ** (len(d) - 1), 0.0,
                           why="the difference is the same in every case")  # fmt: skip
     error = float(d.std(ddof=1)) / math.sqrt(len(d))
-    lo, hi = bootstrap_t(d, seed)
+    lo, hi = mean_interval(d)
     resolvable = (Z_95 + Z_POWER_80) * error
     needed = math.ceil(len(d) * (resolvable / value) ** 2) if value else NAN
     return Difference(len(d), value, lo, hi, sign_flip_p(d, seed), resolvable, needed)
 
 
-def bootstrap_t(values: Floats, seed: int = 0) -> tuple[float, float]:
-    """95 % interval of the mean of `[N]` values, not all equal. Resampled indices depend on N and seed alone."""
-    n = len(values)
-    picked = values[np.random.default_rng((seed, n)).integers(0, n, (RESAMPLES, n))]
-    mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(n)
-    errors = picked.std(axis=1, ddof=1) / math.sqrt(n)
-    floor = 1e-3 * error  # a resample of one value repeated has no spread to be studentised with
-    t = (picked.mean(axis=1) - mean) / np.maximum(errors, floor)
-    low, high = np.quantile(t, (0.025, 0.975))
-    return mean - float(high) * error, mean - float(low) * error
+def mean_interval(values: Floats) -> tuple[float, float]:
+    """95 % interval of the mean of `[N]` finite values, N >= 2: Student's t, its longer tail corrected for skewness.
+
+    Hall (1992, J. R. Stat. Soc. B 54, 221-228) transforms the studentised mean t by a monotone cubic that takes its
+    skewness away; with the unbiased third moment and Student's quantiles it is Willink's interval (2005, Commun. Stat.
+    Theory Methods 34, 753-766):
+
+        T(t) = t + g t^2 / 3 + g^2 t^3 / 27 + g / 6,    g = skewness / sqrt(N),    mean - T^-1(+-q) s / sqrt(N)
+
+    Where the skewness of N values is an accident (differences with heavy tails on both sides), this would cut off the
+    tail that they happen to lack. So each end is the outer one of Hall's and of Student's.
+    """
+    n, mean = len(values), float(values.mean())
+    deviations = values - mean
+    scale = float(np.abs(deviations).max())
+    if np.ptp(values) == 0 or scale == 0:
+        return mean, mean
+    z = deviations / scale
+    s = math.sqrt(float(z @ z) / (n - 1))
+    g = math.sqrt(n) * float(np.sum((z / s) ** 3)) / ((n - 1) * (n - 2)) if n > 2 else 0.0
+    q = float(stdtrit(n - 1, 0.975))
+    error = scale * s / math.sqrt(n)
+    return mean - max(q, _untransformed(q, g)) * error, mean - min(-q, _untransformed(-q, g)) * error
+
+
+def _untransformed(x: float, g: float) -> float:
+    """T^-1(x) = 3 (c - 1) / g with c^3 = 1 + g (x - g / 6), in a form that holds at g = 0 too."""
+    c = math.cbrt(1 + g * (x - g / 6))
+    return 3 * (x - g / 6) / (1 + c + c * c)
 
 
 def sign_flip_p(d: Floats, seed: int = 0, draws: int = 10_000) -> float:

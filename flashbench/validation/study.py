@@ -21,7 +21,7 @@ from flashbench.runs.session import generate_run, score_run
 from flashbench.statistics.ranks import holm
 
 ALPHA = 0.05
-RESAMPLES = 100
+SPLITS = 50
 MONOTONE = 0.9  # least rank correlation of strength and damage
 CONTROLS = ("reference", "static", "shuffled", "cutout")
 COLUMNS = (
@@ -120,7 +120,7 @@ def findings(
 ) -> list[Finding]:
     """Every metric's answers to one corruption, from the runs in `root`."""
     runs = [read_scored(root / "reference"), *(read_scored(root / f"{corruption}{SEPARATOR}{s}") for s in STRENGTHS)]
-    beside, out = Beside(runs, cache, RESAMPLES), []
+    beside, out = Beside(runs, cache, SPLITS), []
     for metric in beside.metrics if metrics is None else metrics:
         pairs = beside.pairs(metric)
         answers = [_turned(pairs[0, k]) for k in range(1, len(runs))]

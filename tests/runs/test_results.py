@@ -19,11 +19,11 @@ from flashbench.runs.results import (
     CaseScore,
     Row,
     csv_text,
-    interval,
     summarise,
     write_results,
 )
 from flashbench.runs.table import short
+from flashbench.statistics.paired import mean_interval
 
 
 def case(i: int, stratum: str, value: float, failed: bool = False) -> CaseScore:
@@ -49,13 +49,20 @@ def test_set_metrics_count_rows_of_features_and_have_no_interval() -> None:
     assert whole.floor > 0
 
 
-def test_interval_is_repeatable_and_needs_eight_cases(rng: np.random.Generator) -> None:
-    values = rng.normal(5, 1, 48)
-    low, high = interval(values)
-    assert (low, high) == interval(values)
-    assert low < values.mean() < high
-    assert high - low == pytest.approx(2 * 1.96 * values.std() / 48**0.5, rel=0.1)
-    assert all(math.isnan(x) for x in interval(values[:7]))
+def test_the_interval_is_of_the_mean_over_cases_and_needs_eight(rng: np.random.Generator) -> None:
+    values = rng.lognormal(1, 1, 8)
+    scores = [case(i, "1", v) for i, v in enumerate(values)]
+    whole = summarise("m", "s", scores, [METRICS["epe_lk"]])[-1]
+    assert (whole.lo, whole.hi) == mean_interval(values)
+    few = summarise("m", "s", scores[:7], [METRICS["epe_lk"]])[-1]
+    assert math.isnan(few.lo) and math.isnan(few.hi)
+
+
+def test_the_interval_stays_in_the_metrics_range() -> None:
+    values = np.eye(8)[0] * 0.1
+    assert mean_interval(values)[0] < METRICS["epe_lk"].low == 0
+    whole = summarise("m", "s", [case(i, "1", v) for i, v in enumerate(values)], [METRICS["epe_lk"]])[-1]
+    assert (whole.lo, whole.hi) == (0, mean_interval(values)[1])
 
 
 @pytest.mark.parametrize(

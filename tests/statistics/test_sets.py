@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from flashbench.metrics.frechet import frechet_distance
 from flashbench.metrics.values import SET_METRICS
@@ -13,10 +14,10 @@ from flashbench.statistics.sets import (
     difference,
     frechet_from,
     grams,
+    halved,
+    halves,
     mmd_from,
-    multiplicities,
     pair_terms,
-    resampled,
 )
 
 CASES, ROWS, DIM = 20, 3, 12
@@ -28,82 +29,123 @@ def clips(seed: int, shift: float = 0.0, spread: float = 1.0, cases: int = CASES
     return list(spread * (own + 0.5 * rng.normal(size=(cases, ROWS, DIM))) + shift)
 
 
-def frechet(x: list[np.ndarray], y: list[np.ndarray], resamples: int) -> tuple[float, np.ndarray]:
-    return resampled(partial(frechet_from, grams(x, y)), len(x), resamples)
+def frechet(x: list[np.ndarray], y: list[np.ndarray], splits: int) -> tuple[float, np.ndarray]:
+    return halved(partial(frechet_from, grams(x, y)), len(x), splits)
 
 
-def test_all_once_is_the_plain_distance() -> None:
+def test_of_all_cases_it_is_the_plain_distance() -> None:
     x, y = clips(0, 0.3, 1.4), clips(1)
-    once = np.ones(CASES)
+    every = np.ones(CASES, bool)
     plain = frechet_distance(np.concatenate(x), np.concatenate(y))
-    assert frechet_from(grams(x, y), once) == pytest.approx(plain, rel=1e-10)
-    assert mmd_from(pair_terms(x, y), once) == pytest.approx(SET_METRICS["mmd_i3d"].paired(x, y), rel=1e-9)
+    assert frechet_from(grams(x, y), every) == pytest.approx(plain, rel=1e-10)
+    assert mmd_from(pair_terms(x, y), every) == pytest.approx(SET_METRICS["mmd_i3d"].paired(x, y), rel=1e-9)
 
 
 def test_far_from_the_origin_nothing_changes() -> None:
     x, y = clips(0, 0.3), clips(1)
     far = [[f + 1e4 for f in fs] for fs in (x, y)]
-    assert frechet_from(grams(*far), np.ones(CASES)) == pytest.approx(frechet_from(grams(x, y), np.ones(CASES)))
+    assert frechet_from(grams(*far), np.ones(CASES, bool)) == pytest.approx(
+        frechet_from(grams(x, y), np.ones(CASES, bool))
+    )
 
 
-def test_weights_are_copies() -> None:
-    """A case that was drawn twice counts as its rows twice: the same as copying them."""
+def test_of_chosen_cases_it_is_their_distance() -> None:
     x, y = clips(2, 0.2), clips(3)
-    w = multiplicities(CASES, 1, seed=4)[0]
-    assert w.max() >= 2 and w.min() == 0 and w.sum() == CASES
-    copies = [np.concatenate([np.repeat(f, int(k), axis=0) for f, k in zip(fs, w, strict=True)]) for fs in (x, y)]
-    assert frechet_from(grams(x, y), w) == pytest.approx(frechet_distance(*copies), rel=1e-6)
+    half = halves(CASES, 1, seed=4)[0]
+    ours, theirs = ([f for f, yes in zip(fs, half, strict=True) if yes] for fs in (x, y))
+    plain = frechet_distance(np.concatenate(ours), np.concatenate(theirs))
+    assert frechet_from(grams(x, y), half) == pytest.approx(plain, rel=1e-6)
+    assert mmd_from(pair_terms(x, y), half) == pytest.approx(SET_METRICS["mmd_i3d"].paired(ours, theirs), rel=1e-9)
 
 
 def test_rows_and_cases_of_unlike_number() -> None:
     x, y = clips(0, cases=9), [f[:2] for f in clips(1, cases=9)]
     expected = frechet_distance(np.concatenate(x), np.concatenate(y))
-    assert frechet_from(grams(x, y), np.ones(9)) == pytest.approx(expected, rel=1e-9)
+    assert frechet_from(grams(x, y), np.ones(9, bool)) == pytest.approx(expected, rel=1e-9)
 
 
-def test_copies_are_no_pairs() -> None:
-    """A biased version, which counts two copies of a case as a pair, is known bad: shifted in every resample."""
-    x, y = clips(5, 0.4), clips(6)
-    terms = pair_terms(x, y)
-    plain, draws = mmd_from(terms, np.ones(CASES)), multiplicities(CASES, 400)
-
-    def bad(w: np.ndarray) -> float:
-        pairs = np.outer(w, w) - np.diag(w)
-        return float((terms * pairs).sum() / pairs.sum())
-
-    values = np.array([mmd_from(terms, w) for w in draws])
-    error = values.std() / 20
-    assert abs(values.mean() - plain) < 4 * error < abs(np.mean([bad(w) for w in draws]) - plain)
+def test_halves_are_halves_and_the_same_for_every_model() -> None:
+    for cases in (8, 9, 48):
+        drawn = halves(cases, 200)
+        assert (drawn.sum(axis=1) == cases // 2).all()
+        assert np.abs(drawn.mean(axis=0) - (cases // 2) / cases).max() < 0.2
+    assert np.array_equal(halves(8, 5), halves(8, 5))
+    assert not np.array_equal(halves(8, 5), halves(8, 5, seed=1))
 
 
-def test_models_share_the_resampled_cases() -> None:
-    assert np.array_equal(multiplicities(8, 5), multiplicities(8, 5))
-    assert not np.array_equal(multiplicities(8, 5), multiplicities(8, 5, seed=1))
+def mean_of(values: np.ndarray, chosen: np.ndarray) -> float:
+    return float(values[chosen].mean())
+
+
+@pytest.mark.parametrize("n", [8, 9, 30])
+def test_of_means_it_is_students_t(n: int) -> None:
+    """A mean has no part from pairs of cases: interval and p are those of the t test."""
+    x = np.random.default_rng(n).normal(0.5, 1, (2, n))
+    d = difference(*(halved(partial(mean_of, v), n, 4000) for v in x), n)
+    low, high = stats.t.interval(0.95, n - 1, (x[0] - x[1]).mean(), stats.sem(x[0] - x[1]))
+    assert (d.lo, d.hi) == pytest.approx((low, high), abs=0.04 * (high - low))
+    assert d.p == pytest.approx(stats.ttest_rel(*x).pvalue, abs=0.03)
+
+
+def of_pairs(z: np.ndarray, chosen: np.ndarray) -> float:
+    """Mean of z_i z_j over pairs: nothing but pairs, and its variance is 2 / (n (n - 1)) where z is standard normal."""
+    n, total = chosen.sum(), z[chosen].sum()
+    return float((total**2 - (z[chosen] ** 2).sum()) / (n * (n - 1)))
+
+
+def test_of_pairs_the_spread_is_known() -> None:
+    """The variance has the margin that is meant, about a half; resampling with replacement, known bad, far more."""
+    n, still = 16, (0.0, np.zeros((60, 2)))
+    rng, ours, bad = np.random.default_rng(0), [], []
+    for k in range(400):
+        z = rng.normal(size=n)
+        d = difference(halved(partial(of_pairs, z), n, 60, seed=k), still, n)
+        ours.append(((d.hi - d.value) / stats.t.ppf(0.975, n - 1)) ** 2)
+        w = np.stack([np.bincount(row, minlength=n) for row in rng.integers(0, n, (60, n))])
+        bad.append((((w @ z) ** 2 - (w**2) @ z**2) / (n**2 - (w**2).sum(axis=1))).var())
+    true = 2 / (n * (n - 1))
+    assert 1.2 < np.mean(ours) / true < 2 and np.mean(bad) > 1.4 * np.mean(ours)
+
+
+@pytest.mark.parametrize(
+    ("split", "variance"),
+    [
+        ([(2, 0), (0, 2), (1, 1), (1, 1)], 2 / 3),  # nothing from pairs
+        ([(2, 0), (0, 2), (1.5, 1.5), (0.5, 0.5)], 2 / 3 - 1 / 12),
+        ([(2, 0), (0, 2), (2, 2), (0, 0)], 1 / 3),  # nothing but pairs
+        ([(2, 0), (0, 2), (9, 9), (0, 0)], 1 / 3),  # more than can be, by chance
+    ],
+)
+def test_the_spread_by_hand(split: list[tuple[float, float]], variance: float) -> None:
+    d = difference((1.0, np.array(split, float)), (0.0, np.zeros((4, 2))), 8)
+    assert d.hi - 1 == pytest.approx(stats.t.ppf(0.975, 7) * np.sqrt(variance)) == 1 - d.lo
+    assert d.p == pytest.approx(2 * stats.t.sf(1 / np.sqrt(variance), 7))
 
 
 def test_a_model_against_itself() -> None:
     one = frechet(clips(0), clips(1), 30)
     d = difference(one, one, CASES)
-    assert (d.value, d.lo, d.hi, d.p) == (0, 0, 0, 1) and "every resample" in d.why
+    assert (d.value, d.lo, d.hi, d.p) == (0, 0, 0, 1) and "every half" in d.why
 
 
 def test_a_large_difference_is_decided_and_has_a_sign() -> None:
     y = clips(1)
     near, far = (frechet(clips(0, s), y, 60) for s in (0.1, 2.0))
     d = difference(far, near, CASES)
-    assert d.value > 0 and d.lo > 0 and d.p < 0.01 and d.n_needed < CASES
+    assert d.value > 0 and d.lo > 0 and d.p < 0.01 and d.n_needed < CASES and d.decided
     assert difference(near, far, CASES).hi == pytest.approx(-d.lo)
 
 
-def test_the_difference_is_hardly_biased_where_one_distance_is() -> None:
-    """The reason for pairing: resampled distances lie far above the distance, their difference does not."""
+def test_interval_and_test_are_one() -> None:
     y = clips(1)
-    a, b = (frechet(clips(7, s), y, 200) for s in (0.2, 0.5))
-    lifted = a[1].mean() - a[0]
-    assert lifted > 2 * a[1].std() / np.sqrt(200) * 5
-    assert abs((a[1] - b[1]).mean() - (a[0] - b[0])) < 0.2 * lifted
+    held = [frechet(clips(k, s), y, 30) for k, s in enumerate((0.2, 0.2, 0.3, 0.6), start=2)]
+    found = [difference(a, b, CASES) for a in held for b in held if a is not b]
+    assert {d.decided for d in found} == {True, False}
+    assert all(d.decided == (d.p < 0.05) for d in found)
 
 
-def test_too_few_cases() -> None:
-    one = resampled(partial(mmd_from, pair_terms(clips(0, cases=5), clips(1, cases=5))), 5, 10)
-    assert difference(one, one, 5).why == "fewer than 8 cases"
+def test_too_few_cases_are_not_split() -> None:
+    """A half of one case has no pairs."""
+    terms = pair_terms(clips(0, cases=3), clips(1, cases=3))
+    one = halved(partial(mmd_from, terms), 3, 10)
+    assert one[1].shape == (0, 2) and difference(one, one, 3).why == "fewer than 8 cases"
