@@ -71,6 +71,7 @@ def spread(work: Callable[[str], T], items: Sequence[str], workers: int) -> Gene
 
 def _serve(work: Callable[[str], Any], pipe: Connection, parents: Iterable[Connection]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by this: half-written files are tidied up on the way out
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     for other in parents:  # held open here, the parent's end of a pipe would outlive the parent

@@ -45,7 +45,9 @@ def invoke(line: str) -> tuple[int, str, list[str]]:
 
 
 def held() -> dict[Path, bytes]:
-    return {p: p.read_bytes() for p in Path().rglob("*") if p.is_file() and not p.name.startswith(".lock")}
+    """Every file's bytes. Of a part's lock only that it is there: it names the process that held it last."""
+    files = [p for p in Path().rglob("*") if p.is_file() and p.name != ".lock"]
+    return {p: b"" if p.name.startswith(".lock-") else p.read_bytes() for p in files}
 
 
 def refused(line: str, *says: str) -> None:

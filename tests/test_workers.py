@@ -78,6 +78,23 @@ def test_an_early_end_leaves_no_worker() -> None:
     assert not [pid for pid in pids if alive(pid)]
 
 
+def test_a_worker_that_is_ended_tidies_up(tmp_path: Path) -> None:
+    def work(item: str) -> str:
+        if item == "c1":
+            until(lambda: (tmp_path / "begun").exists())
+            raise InputError("c1.mkv", "is empty", "delete it")
+        (tmp_path / "begun").touch()
+        try:
+            time.sleep(60)
+        finally:
+            (tmp_path / "begun").unlink()
+        return item
+
+    with pytest.raises(InputError):
+        list(spread(work, ITEMS[:2], 2))
+    assert not (tmp_path / "begun").exists()
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
