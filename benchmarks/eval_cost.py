@@ -7,14 +7,11 @@ size, sampled).
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from reporting import BIN, measured, row
-
-from flashbench.backbones.assets import default_cache_dir
+from reporting import BIN, measured, only_weights, row
 
 MODEL = "flashmotion-4step"
 GIB = 2**30
@@ -22,9 +19,7 @@ GIB = 2**30
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        run, cache = Path(folder, "run"), Path(folder, "cache")
-        shutil.copytree(default_cache_dir(), cache / "flashbench", ignore=shutil.ignore_patterns("measurements"))
-        env = os.environ | {"XDG_CACHE_HOME": str(cache)}
+        run, env = Path(folder, "run"), only_weights(Path(folder, "cache"))
         generate = measured([BIN / "flashbench", "generate", "--model", MODEL, "-o", run], env=env)
         first = measured([BIN / "flashbench", "score", run], env=env)
         shutil.rmtree(run / "measurements")

@@ -13,15 +13,13 @@ quarter of each side and says nothing about the targets.
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from reporting import BIN, measured, row
+from reporting import BIN, measured, only_weights, row
 
-from flashbench.backbones import assets
 from flashbench.cases.folder import save_suite
 from flashbench.cases.schema import Case, ObjectTrack, Suite
 from flashbench.files.video import write_mp4
@@ -58,17 +56,6 @@ def case(height: int, width: int) -> tuple[Case, npt.NDArray[np.uint8]]:
         boxes = np.concatenate([centres - radius, centres + radius], axis=1).astype(np.float32)
         tracks.append(ObjectTrack(f"disc {n + 1}", boxes, masks.any(axis=(1, 2)), masks, centres))
     return Case("large", "Six discs slide over a cloth.", video[0], tuple(tracks), 24.0, "masks"), video
-
-
-def only_weights(cache: Path) -> dict[str, str]:
-    """The environment with an empty cache of measurements, and the weights that are in the user's."""
-    folder = cache / "flashbench"
-    folder.mkdir(parents=True)
-    for name in assets.ASSETS:
-        weights = assets.fetch(name)
-        for file in (weights, weights.with_suffix(".sha256")):
-            (folder / file.name).symlink_to(file)
-    return {**os.environ, "XDG_CACHE_HOME": str(cache)}
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+
+from flashbench.backbones import assets
 
 BIN = Path(sys.executable).parent
 
@@ -51,6 +54,17 @@ def measured(command: Sequence[str | Path], cwd: str | Path | None = None, env: 
     if process.returncode:
         sys.exit(f"{' '.join(map(str, command))} ended with code {process.returncode}\n{output[-2000:]}")
     return Usage(seconds, peak[0], output)
+
+
+def only_weights(cache: Path) -> dict[str, str]:
+    """The environment with an empty cache of measurements, and the weights that are in the user's."""
+    folder = cache / "flashbench"
+    folder.mkdir(parents=True)
+    for name in assets.ASSETS:
+        weights = assets.fetch(name)
+        for file in (weights, weights.with_suffix(".sha256")):
+            (folder / file.name).symlink_to(file)
+    return {**os.environ, "XDG_CACHE_HOME": str(cache)}
 
 
 def memory(process: psutil.Process) -> int:
