@@ -1,7 +1,7 @@
 """Differences of Frechet distances and of MMD^2 between two models, by halves of the cases.
 
 Resampling with replacement does not do: duplicates lift a Frechet distance far above itself, and they make the
-difference of two models spread up to half as much again as it does. So the cases are split into halves, many times at
+difference of two models spread up to 1.6 times as far as it does. So the cases are split into halves, many times at
 random. All halves are taken from Gram matrices, without going back to the features.
 """
 
