@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from diffusers import DiffusionPipeline, WanTransformer3DModel
 from torch import nn
 
 from flashmotion import flow
+from flashmotion.networks.attention import in_rows, suits
 from flashmotion.networks.codec import to_latents, to_video
 from flashmotion.precision import autocast, pick
 from flashmotion.sampling import denoiser, few_step, guided, multi_step, start
@@ -88,7 +90,9 @@ class FlashMotionPipeline(DiffusionPipeline):
         frames = torch.arange(control.shape[2], device=device)
         states = self.encode_prompts([prompt, ""]).to(device)
         x = start(first, len(frames), rng)
-        with autocast(pick(dtype, str(device)), str(device)):
+        chosen = pick(dtype, str(device))
+        attention = in_rows(self.generator, self.adapter) if suits(chosen, device) else nullcontext()
+        with autocast(chosen, str(device)), attention:
             bound = [denoiser(self.generator, s[None], frames, self.adapter, control) for s in states]
             if self.config.few_steps is not None:
                 z = few_step(bound[0], x, self.config.few_steps, rng)

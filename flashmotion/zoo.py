@@ -16,6 +16,7 @@ from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
 from flashmotion import weights
 from flashmotion.conditioning import maps_of
+from flashmotion.networks import attention
 from flashmotion.networks.adapters import ADAPTERS
 from flashmotion.networks.codec import STRIDE, PatchCodec
 from flashmotion.networks.residual import ResidualGenerator
@@ -39,6 +40,11 @@ def load_pipeline(name: str) -> FlashMotionPipeline:
         p.guidance if row.guided else 1.0,
         p.text_length,
     )
+
+
+def _attention() -> str:
+    """Which arithmetic attention uses on this machine."""
+    return "rows" if attention.suits(pick()) else "torch"
 
 
 class ZooModel:
@@ -68,7 +74,7 @@ class ZooModel:
         settings = {
             k: v for k, v in dict(self.pipeline.config).items() if not isinstance(v, list | tuple) or k == "few_steps"
         }
-        text = json.dumps([self.name, hashes, settings, str(pick())], sort_keys=True, default=str)
+        text = json.dumps([self.name, hashes, settings, str(pick()), _attention()], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -80,6 +86,7 @@ class ZooModel:
             "few_steps": self.pipeline.config.few_steps,
             "shift": self.pipeline.config.shift,
             "precision": str(pick()).removeprefix("torch."),
+            "attention": _attention(),
             "licence": "Apache-2.0",
             "parameters": sum(
                 q.numel() for n in ("generator", "adapter") for q in getattr(self.pipeline, n).parameters()
