@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -28,4 +29,13 @@ class Extractor(Protocol):
 
     def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
         """Measures a video `[T, H, W, 3]`, given the complete case and its reference video (also `[T, H, W, 3]`)."""
+        ...
+
+
+@runtime_checkable
+class Recalls(Protocol):
+    """An extractor whose measurements save others work, also where they were made before."""
+
+    def recall(self, video: Video, measured: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Is told what it measured of a video that is now before the other extractors."""
         ...

@@ -122,6 +122,7 @@ class Shared:
         self.tracker = LKTracker()
         self.lite0_fingerprint = Lite0.fingerprint
         self.lite0 = Lazy(Lite0.load)
+        self._recalled: LastVideo[Mapping[str, npt.NDArray[Any]]] = LastVideo()
         self._regions: LastVideo[npt.NDArray[np.bool_]] = LastVideo()
         self._maps: LastVideo[torch.Tensor] = LastVideo()
 
@@ -133,7 +134,15 @@ class Shared:
 
     def regions(self, video: Video, case: Case) -> npt.NDArray[np.bool_]:
         """Masks `[N, 1 + F, H, W]` of the objects on the sampled frames."""
-        return self._regions.get(video, lambda: self.tracker.track(video, case).masks[:, sampled_frames(len(video))])
+        return self._regions.get(video, lambda: self._masks(video, case)[:, sampled_frames(len(video))])
+
+    def recall(self, video: Video, measured: Mapping[str, npt.NDArray[Any]]) -> None:
+        """What was tracked of `video` before: its masks are read if they are asked for."""
+        self._recalled.put(video, measured)
+
+    def _masks(self, video: Video, case: Case) -> npt.NDArray[np.bool_]:
+        measured = self._recalled.get(video, dict)
+        return measured["masks"] if "masks" in measured else self.tracker.track(video, case).masks
 
     def maps(self, video: Video) -> torch.Tensor:
         """float32 `[1 + F, 1280, 7, 7]` of `sampled_frames`."""
@@ -155,6 +164,10 @@ class LKExtractor:
         found = self.shared.tracks(video, case)
         names = ("centres", "visible", "masks", "boxes", "points", "point_visible")
         return {name: np.asarray(getattr(found, name)) for name in names}
+
+    def recall(self, video: Video, measured: Mapping[str, npt.NDArray[Any]]) -> None:
+        """See `Recalls`."""
+        self.shared.recall(video, measured)
 
 
 class Lite0Extractor:

@@ -1,7 +1,9 @@
 """Measuring: one file a (video, extractor), named by the hash of everything that made it.
 
 What exists is not measured again. Answers are measured into the run folder; reference videos into a cache of the user,
-so that they are measured once for all runs of a suite.
+so that they are measured once for all runs of a suite. Of the embedded suite's references, what is slow to measure and
+small to keep comes with the package (`scripts/prepare_references.py` makes and checks it): everybody compares with the
+same numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from flashbench.files.atomic import read_npz, sha256_arrays, sha256_json, write_
 from flashbench.files.video import read_video
 from flashbench.metrics.catalogue import Metric
 from flashbench.metrics.plugin import PLUGINS
-from flashbench.metrics.protocol import Extractor
+from flashbench.metrics.protocol import Extractor, Recalls
 from flashbench.metrics.values import Sample, case_values
 from flashbench.runs.layout import RunFolder, read_timing
 from flashbench.runs.results import CaseScore
@@ -28,6 +30,7 @@ from flashbench.runs.results import CaseScore
 Video = npt.NDArray[np.uint8]
 Measured = Mapping[str, Mapping[str, npt.NDArray[Any]]]  # by extractor
 LARGE = 2**20  # bytes
+SHIPPED = Path(__file__).with_name("references")
 _FEATURES = {"i3d": ("features", 0), "lite0": ("frames", 1)}
 
 
@@ -85,8 +88,8 @@ class Measurer:
     ) -> Measured:
         """Measurements of a video by extractor: read from `folder`, else made and written there.
 
-        A video that equals its reference is not measured again: its measurement is taken over from the references'
-        cache, `known`.
+        What `known` has is taken over from there: the references' cache, since an answer may equal its reference, or
+        what is shipped.
         """
         video_sha256 = sha256_arrays(video)
         found: dict[str, Mapping[str, npt.NDArray[Any]]] = {}
@@ -99,6 +102,8 @@ class Measurer:
             elif not path.is_file():
                 write_npz(path, **extractor.measure(video, self.case, self.reference), key=np.array(key))
             found[extractor.name] = _read(path, key)
+            if isinstance(extractor, Recalls):
+                extractor.recall(video, found[extractor.name])
         return found
 
 
@@ -131,7 +136,7 @@ def _measured(plan: Plan, case: Case, answered: bool) -> tuple[Measured, Measure
     """Measurements of the reference and of the answer, and the seconds that it took. Its videos end with it."""
     video = plan.suite.load_reference(case.id)
     measurer = Measurer(case, video)
-    reference = measurer.measure(video, plan.needs(reference=True), plan.cache)
+    reference = measurer.measure(video, plan.needs(reference=True), plan.cache, SHIPPED)
     if not answered:  # black frames stand in where features of a set are compared
         return reference, measurer.measure(np.zeros_like(video), plan.needs(sets=True), plan.run.measurements), None
     answer, seconds = read_answer(plan.run, case)

@@ -14,6 +14,7 @@ import pytest
 from flashbench.cases.schema import Case
 from flashbench.errors import InputError
 from flashbench.metrics.catalogue import METRICS, choose
+from flashbench.metrics.protocol import Recalls
 from flashbench.runs.extractors import (
     LastVideo,
     Lazy,
@@ -129,3 +130,16 @@ def test_a_video_is_tracked_once_and_its_masks_are_not_kept(kit: ModuleType) -> 
     assert len(calls) == 1 and np.array_equal(regions, found["masks"][:, sampled_frames(len(video))])
     other = video.copy()
     assert np.array_equal(shared.regions(other, case), regions) and len(calls) == 2
+
+
+def test_masks_that_were_tracked_before_are_not_tracked_again(kit: ModuleType) -> None:
+    case, video = kit.tiny_case("c0")
+    before = LKExtractor(Shared()).measure(video, case, video)
+    shared = Shared()
+    shared.tracker.track = None  # type: ignore[method-assign, assignment]
+    extractor = LKExtractor(shared)
+    assert isinstance(extractor, Recalls) and not isinstance(PixelsExtractor(), Recalls)
+    extractor.recall(video, before)
+    assert np.array_equal(shared.regions(video, case), before["masks"][:, sampled_frames(len(video))])
+    with pytest.raises(TypeError):  # of another video nothing is known
+        shared.regions(video.copy(), case)
