@@ -192,13 +192,26 @@ def read_npz(path: StrPath, only: str | None = None) -> dict[str, npt.NDArray[An
     Raises:
         InputError: it is missing or damaged, or lacks the one.
     """
+    with _npz(path) as archive:
+        return {name: archive[name] for name in (archive.files if only is None else [only])}
+
+
+def npz_names(path: StrPath) -> list[str]:
+    """The names of an npz's arrays. Raises InputError as `read_npz` does."""
+    with _npz(path) as archive:
+        return list(archive.files)
+
+
+@contextlib.contextmanager
+def _npz(path: StrPath) -> Iterator[np.lib.npyio.NpzFile]:
+    """An open npz; whatever is wrong with it while it is read is an InputError."""
     if not Path(path).is_file():
         raise InputError(path, "is missing", "give the path of an existing npz file")
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it is not a zip of arrays")
-            return {name: archive[name] for name in (archive.files if only is None else [only])}
+            yield archive
     except (ValueError, EOFError, KeyError, OSError, MemoryError, zipfile.BadZipFile, zlib.error, SyntaxError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(path, f"is a damaged npz: {reason}", "restore the file, or make it again") from error

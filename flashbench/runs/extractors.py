@@ -142,7 +142,7 @@ class Shared:
 
     def _masks(self, video: Video, case: Case) -> npt.NDArray[np.bool_]:
         measured = self._recalled.get(video, dict)
-        return measured["masks"] if "masks" in measured else self.tracker.track(video, case).masks
+        return measured["masks"] if measured else self.tracker.track(video, case).masks
 
     def maps(self, video: Video) -> torch.Tensor:
         """float32 `[1 + F, 1280, 7, 7]` of `sampled_frames`."""

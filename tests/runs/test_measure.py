@@ -12,7 +12,7 @@ from flashbench.errors import InputError
 from flashbench.files.atomic import read_npz, write_json, write_npz
 from flashbench.runs.generate import generate
 from flashbench.runs.layout import RunFolder
-from flashbench.runs.measure import Measurer, Plan, missing, read_answer, score_case
+from flashbench.runs.measure import Measurer, Plan, Stored, missing, read_answer, score_case
 
 
 @pytest.fixture
@@ -133,3 +133,18 @@ def test_missing_cases_are_those_without_answer_and_failure(run: RunFolder) -> N
     run.failure("c1").unlink()
     run.video("c3").unlink()
     assert missing(run, ids) == ["c1", "c3"]
+
+
+def test_large_masks_lie_there_as_bits(tmp_path: Path, rng: np.random.Generator) -> None:
+    masks, few = rng.random((3, 7, 251, 253)) < 0.3, rng.random((3, 7)) < 0.5
+    path = tmp_path / "m.npz"
+    Stored.write(path, {"masks": masks, "visible": few, "key": np.array("k")})
+    held = read_npz(path)
+    assert set(held) == {"masks.bits", "masks.shape", "visible", "key"} and held["masks.bits"].nbytes < masks.size / 7.9
+    stored = Stored(path)
+    assert sorted(stored) == ["key", "masks", "visible"] and len(stored) == 3
+    assert stored["masks"].dtype == np.bool_ and np.array_equal(stored["masks"], masks)
+    assert np.array_equal(stored["visible"], few) and stored["visible"] is stored["visible"]
+    assert stored["masks"] is not stored["masks"]  # they would fill the memory
+    with pytest.raises(InputError, match=r"m\.npz: is a damaged npz"):
+        stored["centres"]
