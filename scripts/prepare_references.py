@@ -22,11 +22,11 @@ import torch
 
 from flashbench.cases.schema import Suite
 from flashbench.cases.suites import open_suite
-from flashbench.files.atomic import read_npz, write_json
+from flashbench.files.atomic import write_json
 from flashbench.metrics.protocol import Extractor
 from flashbench.runs import provenance
 from flashbench.runs.extractors import extractors
-from flashbench.runs.measure import SHIPPED, Measurer
+from flashbench.runs.measure import SHIPPED, Measurer, Stored
 from flashbench.workers import spread
 
 NAMES = ("i3d", "lk")
@@ -64,8 +64,8 @@ def compare(fresh: Path) -> None:
         raise click.ClickException("the shipped files are of other extractors or cases: make them again")
     largest: dict[str, float] = {}
     for name in sorted(names):
-        ours, theirs = read_npz(fresh / name), read_npz(SHIPPED / name)
-        for key in ours.keys() - {"key"}:
+        ours, theirs = Stored(fresh / name), Stored(SHIPPED / name)
+        for key in set(ours) - {"key"}:
             apart = np.nanmax(np.abs(ours[key].astype(np.float64) - theirs[key]), initial=0.0)
             label = f"{name.split('/')[0]} {key}"
             largest[label] = max(largest.get(label, 0.0), float(apart))
