@@ -83,12 +83,7 @@ def read_video(path: StrPath, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.ui
             uneven times.
     """
     path = Path(path)
-    frames = _read_folder(path, max_pixels) if path.is_dir() else _read_file(path, max_pixels)
-    video = np.empty((len(frames), *frames[0].shape), np.uint8)
-    for t in range(len(frames)):  # each frame is freed when it is copied: not the whole video twice
-        video[t] = frames[t]
-        frames[t] = video[t]
-    return video
+    return (_read_folder(path, max_pixels) if path.is_dir() else _read_file(path, max_pixels)).whole()
 
 
 def read_video_as(
@@ -181,6 +176,29 @@ def write_mp4(path: StrPath, frames: npt.NDArray[np.uint8], fps: float, crf: int
     write_bytes(path, mp4_bytes(frames, fps, {"crf": str(crf)}))
 
 
+class _Frames:
+    """Frames of one size, put one after the other into memory that grows: never the whole video twice."""
+
+    def __init__(self) -> None:
+        self._video, self._count = np.empty(0, np.uint8), 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, frame: npt.NDArray[np.uint8]) -> None:
+        if not self._count:
+            self._video = np.empty((64, *frame.shape), np.uint8)
+        elif self._count == len(self._video):
+            self._video.resize((2 * self._count, *frame.shape), refcheck=False)
+        self._video[self._count] = frame
+        self._count += 1
+
+    def whole(self) -> npt.NDArray[np.uint8]:
+        """The video `[T, H, W, 3]`; nothing is appended afterwards."""
+        self._video.resize((self._count, *self._video.shape[1:]), refcheck=False)
+        return self._video
+
+
 def _png_names(folder: Path) -> list[Path]:
     names = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".png" and not p.name.startswith("."))
     if not names:
@@ -188,11 +206,11 @@ def _png_names(folder: Path) -> list[Path]:
     return names
 
 
-def _read_folder(folder: Path, max_pixels: int) -> list[npt.NDArray[np.uint8]]:
+def _read_folder(folder: Path, max_pixels: int) -> _Frames:
     names = _png_names(folder)
     size = png_size(names[0])
     check_pixels(folder, len(names) * size[0] * size[1], max_pixels)
-    frames = []
+    frames = _Frames()
     for name in names:
         if png_size(name) != size:
             what = f"is {_px(png_size(name))}, but {names[0].name} is {_px(size)}"
@@ -242,8 +260,8 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def _read_file(path: Path, max_pixels: int) -> list[npt.NDArray[np.uint8]]:
-    frames: list[npt.NDArray[np.uint8]] = []
+def _read_file(path: Path, max_pixels: int) -> _Frames:
+    frames = _Frames()
     with av.logging.Capture(local=True) as log, _opened(path) as (container, stream, info):
         check_pixels(path, (info.frames or 1) * info.size[0] * info.size[1], max_pixels)
         _check_range(path, stream)
@@ -264,7 +282,7 @@ def _read_file(path: Path, max_pixels: int) -> list[npt.NDArray[np.uint8]]:
     if cut_short(path, FORMATS[path.suffix.lower()]):
         expected = f" of {info.frames}" if info.frames and info.frames > len(frames) else ""
         raise InputError(path, f"is truncated: it breaks off after {len(frames)}{expected} frames", AGAIN)
-    if not frames:
+    if not len(frames):
         raise InputError(path, "has no frames", "give a video with at least one frame")
     _check_rate(path, times)
     return frames
