@@ -180,7 +180,7 @@ class _Frames:
     """Frames of one size, put one after the other into memory that grows: never the whole video twice."""
 
     def __init__(self) -> None:
-        self._video, self._count = np.empty(0, np.uint8), 0
+        self._video, self._count = np.array([], np.uint8), 0
 
     def __len__(self) -> int:
         return self._count

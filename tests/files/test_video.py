@@ -377,3 +377,12 @@ def test_a_full_disk_keeps_the_old_video(small_disk: Path) -> None:
 def test_only_rgb_frames_are_written(tmp_path: Path, frames: Video) -> None:
     with pytest.raises(ValueError, match="not uint8"):
         video.write_video(tmp_path / "x.mkv", frames, 24)
+
+
+@pytest.mark.parametrize("frames", [1, 63, 64, 65, 130])
+def test_any_number_of_frames_fits(frames: int, tmp_path: Path) -> None:
+    """Memory for them grows while they are read."""
+    shown = np.arange(frames * 16 * 16 * 3, dtype=np.int64).astype(np.uint8).reshape(frames, 16, 16, 3)
+    video.write_video(tmp_path / "x.mkv", shown, 24)
+    found = video.read_video(tmp_path / "x.mkv")
+    assert found.shape == shown.shape and found.flags.c_contiguous and np.array_equal(found, shown)
