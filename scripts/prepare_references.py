@@ -11,46 +11,43 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 
 import click
-import cv2
 import numpy as np
-import torch
 
+from flashbench.cases.content import suite_sha256
 from flashbench.cases.schema import Suite
 from flashbench.cases.suites import open_suite
-from flashbench.files.atomic import write_json
+from flashbench.files.atomic import building, write_json
 from flashbench.metrics.protocol import Extractor
 from flashbench.runs import provenance
 from flashbench.runs.extractors import extractors
 from flashbench.runs.measure import SHIPPED, Measurer, Stored
-from flashbench.workers import spread
+from flashbench.runs.progress import progress
+from flashbench.runs.score import each
 
 NAMES = ("i3d", "lk")
 
 
-def measure(suite: Suite, found: list[Extractor], folder: Path, case_id: str) -> str:
-    """One case's reference, into `folder`."""
+def measure(suite: Suite, found: list[Extractor], folder: Path, case_id: str) -> tuple[str, str]:
+    """One case's reference, into `folder`; id and hash of the case."""
     video = suite.load_reference(case_id)
-    Measurer(suite.load_case(case_id), video).measure(video, found, folder)
-    return case_id
+    measurer = Measurer(suite.load_case(case_id), video)
+    measurer.measure(video, found, folder)
+    return case_id, measurer.case_sha256
 
 
 def measure_all(folder: Path) -> None:
-    """All references, one thread a process as in `flashbench score`."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    """All references, as `flashbench score` does it."""
     suite, found = open_suite("sprites-v1"), list(extractors(NAMES).values())
-    start, ids = time.perf_counter(), suite.case_ids
-    for done, _ in enumerate(spread(partial(measure, suite, found, folder), ids, provenance.cores()), 1):
-        click.echo(f"\r{done}/{len(ids)}", nl=False, err=True)
-    click.echo(f"\r{len(ids)} references measured in {time.perf_counter() - start:.0f} s", err=True)
+    with progress() as tick:
+        work = partial(measure, suite, found, folder)
+        hashes = dict(each(work, suite.case_ids, provenance.cores(), tick, "measure"))
     facts = {
         "command": "python scripts/prepare_references.py",
-        "suite": {"name": suite.name, "content_sha256": suite.content_sha256},
+        "suite": {"name": suite.name, "content_sha256": suite_sha256(hashes[i] for i in suite.case_ids)},
         "extractors": {e.name: e.fingerprint for e in found},
         "environment": provenance.environment(),
     }
@@ -77,14 +74,14 @@ def compare(fresh: Path) -> None:
 @click.option("--check", is_flag=True, help="Only say how far what is shipped differs from what is measured here.")
 def main(check: bool) -> None:
     """Makes or checks what is shipped."""
-    with tempfile.TemporaryDirectory() as made_in:
-        fresh = Path(made_in, "references")
-        measure_all(fresh)
-        if check:
-            return compare(fresh)
-        if SHIPPED.is_dir():
-            shutil.rmtree(SHIPPED)
-        shutil.copytree(fresh, SHIPPED)
+    if check:
+        with tempfile.TemporaryDirectory() as fresh:
+            measure_all(Path(fresh))
+            compare(Path(fresh))
+        return
+    with building(SHIPPED) as made:
+        measure_all(made)
+        shutil.rmtree(SHIPPED, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Objects marked on one frame are followed to where a person marked them later (bo
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -57,7 +58,8 @@ def vtest(kept: Path) -> Path:
         package = next(kept.glob("opencv-doc_*.deb"))
         fetched(kept, "dpkg-deb", "--extract", package.name, "opencv-doc")
         (kept / "opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi").rename(path)
-        fetched(kept, "rm", "-r", "opencv-doc", package.name)
+        shutil.rmtree(kept / "opencv-doc")
+        package.unlink()
     return path
 
 

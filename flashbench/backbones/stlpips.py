@@ -105,8 +105,8 @@ class STLPIPS:
         if frames.shape != others.shape:
             what = f"have shapes {tuple(frames.shape)} and {tuple(others.shape)}"
             raise InputError("frame pairs", what, "give two uint8 [F, H, W, 3] of one shape")
-        pixels = frames.shape[1] * frames.shape[2]
-        chunk = max(1, min(CHUNK, CHUNK * 128**2 // max(pixels, 1)))  # its first maps have 64 channels at full size
+        pixels = max(frames.shape[1:3].numel(), 1)
+        chunk = max(1, min(CHUNK, CHUNK * 128**2 // pixels))  # its first maps have 64 channels at full size
         pairs = zip(torch.split(frames, chunk), torch.split(others, chunk), strict=True)
         parts = [self.net(self._prepare(a), self._prepare(b)) for a, b in pairs]
         return torch.cat(parts) if parts else torch.empty(0)

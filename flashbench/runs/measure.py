@@ -96,7 +96,7 @@ class Stored(Mapping[str, npt.NDArray[Any]]):
         return (name.removesuffix(".bits") for name in self._names if not name.endswith(".shape"))
 
     def __len__(self) -> int:
-        return sum(not name.endswith(".shape") for name in self._names)
+        return sum(1 for _ in self)
 
 
 class Measurer:

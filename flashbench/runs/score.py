@@ -79,9 +79,9 @@ def score(
     plan = Plan(run, suite, tuple(metrics), found, cache or default_cache())
     workers = workers or min(provenance.cores(), MOST_WORKERS)
     if workers > 1 and (embedded := _beside_gpu(plan)):
-        _each(partial(measure_case, embedded), mine, workers, tick, "measure")
+        each(partial(measure_case, embedded), mine, workers, tick, "measure")
         workers = 1
-    scores = {s.case_id: s for s in _each(partial(score_case, plan), mine, workers, tick, "score")}
+    scores = {s.case_id: s for s in each(partial(score_case, plan), mine, workers, tick, "score")}
     if shard != WHOLE:
         return []
     ordered = [scores[i] for i in mine]
@@ -90,8 +90,11 @@ def score(
     return rows
 
 
-def _each(work: Callable[[str], T], ids: Sequence[str], workers: int, tick: Tick, task: str) -> list[T]:
-    """`work` of each case, in any order. The first error stops the rest; what was measured is kept."""
+def each(work: Callable[[str], T], ids: Sequence[str], workers: int, tick: Tick, task: str) -> list[T]:
+    """`work` of each case in `workers` processes of one thread each, in any order; `tick` is told as `task`.
+
+    The first error stops the rest; what was measured is kept.
+    """
     done: list[T] = []
     tick(task, 0, len(ids))
     with _one_thread_a_call(), closing(spread(work, ids, workers)) as results:
