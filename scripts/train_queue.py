@@ -2,22 +2,27 @@
 
 Stopped at any moment, the same command goes on. Checkpoints and logs of an experiment lie in
 `training/nano/queue/NAME`, its weights in `training/queue/NAME/weights`, its scored run in `runs/queue/NAME`; `--list`
-says what is done. On a lent GPU: `--device cuda --train-only`; what was trained there is scored by the plain command,
-anywhere the weights are brought to.
+says what is done. On a lent GPU: `--device cuda --jobs 8 --train-only`; what was trained there is scored by the plain
+command, anywhere the weights are brought to.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
-BIN = Path(sys.executable).parent
+TRAIN, EVAL = (
+    [sys.executable, "-m", f"{m}.cli", verb] for m, verb in (("flashmotion", "train"), ("flashbench", "eval"))
+)
 TRAINING, RUNS = Path("training/queue"), Path("runs/queue")
 
 
@@ -62,7 +67,7 @@ def experiments() -> list[Experiment]:
     out = [Experiment(s, s, f"{s}-4step") for s in ("diffusion-only", "gan-only", "fixed-lambda", "slow-tuned")]
     out += [
         Experiment(f"gan-weight-{w}", "fast-adapter", "flashmotion-4step", changes=(f"gan_weight={w}",))
-        for w in (0.2, 0.5)
+        for w in (0.2, 0.05)
     ]
     out += [Experiment(s, s, f"{s}-4step") for s in ("lcm", "dmd")]
     for seed in (1, 2):
@@ -99,37 +104,58 @@ def work(e: Experiment, all_of: dict[str, Experiment], how: list[str], train_onl
     """Trains one experiment where that is not done, with the options `how`, and scores it."""
     env = environment(e, all_of)
     if e.stage and not e.trained:
-        command = [BIN / "flashmotion", "train", e.stage, "--adapter", e.adapter, "--seed", str(e.seed)]
-        command += ["--run", f"queue/{e.name}"]
+        command = [*TRAIN, e.stage, "--adapter", e.adapter, "--seed", str(e.seed), "--run", f"queue/{e.name}"]
         for change in e.changes:
             command += ["--set", change]
         subprocess.run([*command, *how], env=env, check=True)
     if train_only:
         return
-    subprocess.run([BIN / "flashbench", "eval", "--model", e.row, "-o", str(e.run)], env=env, check=True)
+    subprocess.run([*EVAL, "--model", e.row, "-o", str(e.run)], env=env, check=True)
+
+
+def work_through(chosen: list[Experiment], jobs: int, *rest: Any) -> list[str]:
+    """`jobs` experiments at a time, in their order; one that needs another's weights waits for it. Returns what failed.
+
+    One that has collapsed does not stop the others.
+    """
+    running: dict[str, Future[None]] = {}
+    failed = []
+
+    def one(e: Experiment) -> None:
+        if e.after in running:
+            running[e.after].result()  # it was begun before
+        click.echo(f"== {e.name}", err=True)
+        work(e, *rest)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        for e in chosen:
+            running[e.name] = pool.submit(one, e)
+        for name, future in running.items():
+            if error := future.exception():
+                click.echo(f"{name}: {error}", err=True)
+                failed.append(name)
+    return failed
 
 
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("--list", "listed", is_flag=True, help="Only say what there is and what is done.")
-@click.option("--compile/--no-compile", "compiled", default=True, help="Compile the blocks (needs a C++ compiler).")
-@click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
+@click.option("--options", default="--compile", show_default=True, help="Options of every `flashmotion train`.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Experiments at a time.")
 @click.option("--train-only", is_flag=True, help="Score nothing.")
-def main(names: tuple[str, ...], listed: bool, compiled: bool, device: str, train_only: bool) -> None:
-    """Works through the experiments, or through NAMES."""
+def main(names: tuple[str, ...], listed: bool, options: str, jobs: int, train_only: bool) -> None:
+    """Works through the experiments, or through NAMES in their order."""
     all_of = {e.name: e for e in experiments()}
-    how = ["--compile"] if compiled else []
-    if device == "cuda":  # these batches are small: as many are rendered in time, without a pool
-        how += ["--device", "cuda", "--workers", str(os.cpu_count())]
     if unknown := [n for n in names if n not in all_of]:
         raise click.UsageError(f"unknown experiment {unknown[0]!r}; known: {', '.join(all_of)}")
-    for e in all_of.values():
-        if listed:
+    if listed:
+        for e in all_of.values():
             state = "done" if e.done else "trained" if e.trained else "open"
             click.echo(f"{state:8}{e.name}: {e.stage or 'no training'} {' '.join(e.changes)}")
-        elif not e.done and (not names or e.name in names):
-            click.echo(f"== {e.name}", err=True)
-            work(e, all_of, how, train_only)
+        return
+    chosen = [all_of[n] for n in names or all_of if not all_of[n].done]
+    if failed := work_through(chosen, jobs, all_of, shlex.split(options), train_only):
+        raise click.ClickException(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +31,8 @@ def run(queue: ModuleType, monkeypatch: pytest.MonkeyPatch, *args: str) -> list[
     commands: list[str] = []
 
     def seen(command: list[object], env: dict[str, str], check: bool) -> None:
-        commands.append(" ".join([Path(str(command[0])).name, *map(str, command[1:])]))
+        assert command[:2] == [sys.executable, "-m"]
+        commands.append(" ".join(map(str, command[2:])))
         if "train" in command:
             export(Path(env["FLASHMOTION_WEIGHTS"]), complete=True)
 
@@ -47,31 +48,48 @@ def export(folder: Path, complete: bool) -> None:
 
 
 def test_trained_on_a_gpu_and_scored_afterwards(queue: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("gan-weight-0.2", "dmd")
-    trained = run(queue, monkeypatch, *names, "--device", "cuda", "--train-only")
-    end = f"--compile --device cuda --workers {os.cpu_count()}"
+    names, options = ("gan-weight-0.2", "dmd"), "--device cuda --set groups=30"
+    trained = run(queue, monkeypatch, *names, "--options", options, "--train-only")
     assert trained == [
-        "flashmotion train fast-adapter --adapter controlnet --seed 0 --run queue/gan-weight-0.2 --set gan_weight=0.2 "
-        + end,
-        "flashmotion train dmd --adapter controlnet --seed 0 --run queue/dmd " + end,
+        "flashmotion.cli train fast-adapter --adapter controlnet --seed 0 --run queue/gan-weight-0.2 "
+        "--set gan_weight=0.2 " + options,
+        "flashmotion.cli train dmd --adapter controlnet --seed 0 --run queue/dmd " + options,
     ]
     assert run(queue, monkeypatch, *names, "--train-only") == []
     assert run(queue, monkeypatch, *names) == [
-        "flashbench eval --model flashmotion-4step -o runs/queue/gan-weight-0.2",
-        "flashbench eval --model dmd-4step -o runs/queue/dmd",
+        "flashbench.cli eval --model flashmotion-4step -o runs/queue/gan-weight-0.2",
+        "flashbench.cli eval --model dmd-4step -o runs/queue/dmd",
     ]
+
+
+def test_several_at_a_time_wait_for_what_they_build_on(queue: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = run(queue, monkeypatch, "slow-resnet", "lcm-resnet", "dmd-resnet", "--jobs", "3", "--train-only")
+    assert len(commands) == 3 and commands[0].startswith("flashmotion.cli train slow-adapter --adapter resnet")
+
+
+def test_one_that_collapses_does_not_stop_the_others(queue: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def collapsing(command: list[object], env: dict[str, str], check: bool) -> None:
+        if "lcm" in command:
+            raise subprocess.CalledProcessError(3, "flashmotion")
+        export(Path(env["FLASHMOTION_WEIGHTS"]), complete=True)
+
+    monkeypatch.setattr(queue.subprocess, "run", collapsing)
+    result = CliRunner().invoke(queue.main, ["lcm", "dmd", "--train-only"])
+    assert result.exit_code == 1 and "Error: failed: lcm" in result.output
+    listed = CliRunner().invoke(queue.main, ["--list"]).output
+    assert "open    lcm:" in listed and "trained dmd:" in listed
 
 
 def test_a_training_that_was_stopped_goes_on(queue: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     export(queue.TRAINING / "lcm" / "weights", complete=False)
-    first, second = run(queue, monkeypatch, "lcm", "--no-compile")
-    assert first == "flashmotion train lcm --adapter controlnet --seed 0 --run queue/lcm" and "eval" in second
+    first, second = run(queue, monkeypatch, "lcm", "--options", "")
+    assert first == "flashmotion.cli train lcm --adapter controlnet --seed 0 --run queue/lcm" and "eval" in second
 
 
 def test_weights_that_it_builds_on_are_not_its_own(queue: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     run(queue, monkeypatch, "slow-resnet", "--train-only")
     commands = run(queue, monkeypatch, "lcm-resnet", "plugged-resnet", "--train-only")
-    assert len(commands) == 1 and commands[0].startswith("flashmotion train lcm --adapter resnet")
+    assert len(commands) == 1 and commands[0].startswith("flashmotion.cli train lcm --adapter resnet")
     listed = CliRunner().invoke(queue.main, ["--list"]).output.splitlines()
     states = {x.split()[1]: x.split()[0] for x in listed}
     assert states["slow-resnet:"] == "trained" and states["fast-adapter-resnet:"] == "open"
