@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar, cast
 
+from threadpoolctl import threadpool_limits
+
 from flashbench.errors import InputError
 
 T = TypeVar("T")
@@ -29,7 +31,7 @@ def spread(work: Callable[[str], T], items: Sequence[str], workers: int) -> Gene
     Args:
         work: what is done; its results are pickled, if there are several workers.
         items: each is worked on once, the first ones first.
-        workers: processes; 1: this one.
+        workers: processes, each with one thread for its linear algebra; 1: this one, as it is.
 
     Raises:
         InputError: as `work` raises it.
@@ -79,6 +81,8 @@ def _serve(work: Callable[[str], Any], pipe: Connection, parents: Iterable[Conne
     parent = multiprocessing.parent_process()
     if parent is None or parent.pid != os.getppid():  # killed before the signal was asked for
         return
+    # A worker is one core's: as many as there are cores, each with threads for all of them, took four times as long.
+    threadpool_limits(1)
     try:
         while (item := pipe.recv()) is not None:
             pipe.send((True, work(item)))

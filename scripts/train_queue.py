@@ -67,7 +67,7 @@ def experiments() -> list[Experiment]:
     out = [Experiment(s, s, f"{s}-4step") for s in ("diffusion-only", "gan-only", "fixed-lambda", "slow-tuned")]
     out += [
         Experiment(f"gan-weight-{w}", "fast-adapter", "flashmotion-4step", changes=(f"gan_weight={w}",))
-        for w in (0.2, 0.05)
+        for w in (1.0, 0.05)
     ]
     out += [Experiment(s, s, f"{s}-4step") for s in ("lcm", "dmd")]
     for seed in (1, 2):

@@ -48,16 +48,16 @@ def export(folder: Path, complete: bool) -> None:
 
 
 def test_trained_on_a_gpu_and_scored_afterwards(queue: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    names, options = ("gan-weight-0.2", "dmd"), "--device cuda --set groups=30"
+    names, options = ("gan-weight-1.0", "dmd"), "--device cuda --set groups=30"
     trained = run(queue, monkeypatch, *names, "--options", options, "--train-only")
     assert trained == [
-        "flashmotion.cli train fast-adapter --adapter controlnet --seed 0 --run queue/gan-weight-0.2 "
-        "--set gan_weight=0.2 " + options,
+        "flashmotion.cli train fast-adapter --adapter controlnet --seed 0 --run queue/gan-weight-1.0 "
+        "--set gan_weight=1.0 " + options,
         "flashmotion.cli train dmd --adapter controlnet --seed 0 --run queue/dmd " + options,
     ]
     assert run(queue, monkeypatch, *names, "--train-only") == []
     assert run(queue, monkeypatch, *names) == [
-        "flashbench.cli eval --model flashmotion-4step -o runs/queue/gan-weight-0.2",
+        "flashbench.cli eval --model flashmotion-4step -o runs/queue/gan-weight-1.0",
         "flashbench.cli eval --model dmd-4step -o runs/queue/dmd",
     ]
 

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from flashbench.errors import InputError
 from flashbench.workers import spread
@@ -29,6 +30,16 @@ def test_every_item_once_whatever_the_workers(workers: int) -> None:
     assert sorted(item for item, _ in done) == sorted(ITEMS)
     pids = {pid for _, pid in done}
     assert (pids == {os.getpid()}) if workers == 1 else (os.getpid() not in pids and 2 <= len(pids) <= workers)
+
+
+def threads(item: str) -> int:
+    return max(i["num_threads"] for i in threadpool_info())
+
+
+def test_a_worker_is_one_cores() -> None:
+    with threadpool_limits(2):
+        assert set(spread(threads, ITEMS, 2)) == {1}
+        assert threads("c0") == 2
 
 
 def test_no_items() -> None:

@@ -17,6 +17,6 @@ NANO = Preset(
     # A second moment over 1,000 updates would still hold lambda = 10 when the 300 that there are end: hence 0.99.
     fast_adapter=Schedule(steps=600, batch=4, lr=2e-4, betas=(0.0, 0.99), ema=0.99),
     # The paper updates the adapter at every fifth step; 600 steps are few, hence every second.
-    dmd_guidance=1.5, critic_updates=5, heads_updates=2, gan_weight=1.0,
+    dmd_guidance=1.5, critic_updates=5, heads_updates=2, gan_weight=0.2,
 )
 # fmt: on

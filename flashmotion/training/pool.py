@@ -6,11 +6,12 @@ CPU minutes, by as many processes as are given, into files that later runs map.
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch import Tensor
 from flashbench.cases.scenes.world import render
 from flashbench.errors import InputError
 from flashbench.files.atomic import folder_lock, sha256_arrays, sha256_json, write_json
+from flashbench.workers import spread
 from flashmotion.conditioning import COLOURS, index_maps
 from flashmotion.device import moved, placed
 from flashmotion.presets.schema import Preset
@@ -43,11 +45,10 @@ def _clip(preset: Preset, number: int) -> tuple[np.ndarray, np.ndarray]:
     return r.video, masks | boxes << 4
 
 
-def _fill(preset: Preset, folder: Path, first: int, every: int) -> None:
-    """Renders each `every`-th scene from `first` on into the files."""
+def _fill(preset: Preset, folder: Path, number: str) -> None:
+    """Renders a scene into the files."""
     video, maps = (np.load(folder / name, mmap_mode="r+") for name in ("video.npy", "maps.npy"))
-    for number in range(first, preset.scenes, every):
-        video[number], maps[number] = _clip(preset, number)
+    video[int(number)], maps[int(number)] = _clip(preset, int(number))
 
 
 def _render(preset: Preset, folder: Path, workers: int) -> None:
@@ -57,16 +58,14 @@ def _render(preset: Preset, folder: Path, workers: int) -> None:
         raise InputError(folder, f"needs {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free", "leave --pool out")
     np.lib.format.open_memmap(folder / "video.npy", "w+", np.uint8, (*shape, 3))
     np.lib.format.open_memmap(folder / "maps.npy", "w+", np.uint8, shape)
-    if workers <= 1:
-        return _fill(preset, folder, 0, 1)
-    fork = multiprocessing.get_context("fork")
-    running = [fork.Process(target=_fill, args=(preset, folder, k, workers), daemon=True) for k in range(workers)]
-    for process in running:
-        process.start()
-    for process in running:
-        process.join()
-    if any(process.exitcode for process in running):
-        raise InputError(folder, "a process that renders scenes has died", "give it more memory, or fewer --workers")
+    numbers = [str(i) for i in range(preset.scenes)]
+    try:
+        with closing(spread(partial(_fill, preset, folder), numbers, workers)) as done:
+            for _ in done:
+                pass
+    except RuntimeError as error:
+        what = "a process that renders scenes has died"
+        raise InputError(folder, what, "give it more memory, or fewer --workers") from error
 
 
 def rendered(preset: Preset, cache: Path, workers: int) -> Pool:
