@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -134,15 +134,15 @@ class Shared:
 
     def regions(self, video: Video, case: Case) -> npt.NDArray[np.bool_]:
         """Masks `[N, 1 + F, H, W]` of the objects on the sampled frames."""
-        return self._regions.get(video, lambda: self._masks(video, case)[:, sampled_frames(len(video))])
+        return self._regions.get(video, lambda: self._masks(video, case, sampled_frames(len(video))))
 
     def recall(self, video: Video, measured: Mapping[str, npt.NDArray[Any]]) -> None:
         """What was tracked of `video` before: its masks are read if they are asked for."""
         self._recalled.put(video, measured)
 
-    def _masks(self, video: Video, case: Case) -> npt.NDArray[np.bool_]:
+    def _masks(self, video: Video, case: Case, frames: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         measured = self._recalled.get(video, dict)
-        return measured["masks"] if measured else self.tracker.track(video, case).masks
+        return measured["masks"][:, frames] if measured else self.tracker.track(video, case).masks[:, frames]
 
     def maps(self, video: Video) -> torch.Tensor:
         """float32 `[1 + F, 1280, 7, 7]` of `sampled_frames`."""
@@ -162,8 +162,8 @@ class LKExtractor:
 
     def measure(self, video: Video, case: Case, reference: Video) -> Arrays:
         found = self.shared.tracks(video, case)
-        names = ("centres", "visible", "masks", "boxes", "points", "point_visible")
-        return {name: np.asarray(getattr(found, name)) for name in names}
+        # Bits are read like the array that they stand for, a part at a time.
+        return {name: cast("npt.NDArray[Any]", array) for name, array in found._asdict().items()}
 
     def recall(self, video: Video, measured: Mapping[str, npt.NDArray[Any]]) -> None:
         """See `Recalls`."""

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from flashbench.bits import Bits
 from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import npz_names, read_npz, sha256_arrays, sha256_json, write_npz
@@ -57,9 +58,10 @@ class Plan:
 
 
 class Stored(Mapping[str, npt.NDArray[Any]]):
-    """The arrays of a measurement's file. Large ones (masks) are read each time they are asked for, and not kept.
+    """The arrays of a measurement's file. Large ones are read each time they are asked for, and not kept.
 
-    Large arrays of bool lie there as bits, NAME.bits with NAME.shape: eight times less to compress.
+    Masks of a video lie there as bits, NAME.bits with NAME.shape, and are `Bits` when they are read, since all of a
+    large video's are more than memory need hold.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,10 +72,10 @@ class Stored(Mapping[str, npt.NDArray[Any]]):
         """Writes the file of these arrays."""
         kept: dict[str, npt.NDArray[Any]] = {}
         for name, array in arrays.items():
-            if array.dtype == np.bool_ and array.nbytes > LARGE:
-                kept |= {f"{name}.bits": np.packbits(array), f"{name}.shape": np.array(array.shape)}
+            if isinstance(array, Bits) and len(array.packed) > LARGE // 8:
+                kept |= {f"{name}.bits": array.packed, f"{name}.shape": np.array(array.shape)}
             else:
-                kept[name] = array
+                kept[name] = np.asarray(array)
         write_npz(path, **kept)
 
     @cached_property
@@ -86,7 +88,7 @@ class Stored(Mapping[str, npt.NDArray[Any]]):
         if f"{name}.bits" in self._names:
             shape = read_npz(self._path, f"{name}.shape")[f"{name}.shape"]
             bits = read_npz(self._path, f"{name}.bits")[f"{name}.bits"]
-            return np.unpackbits(bits, count=int(shape.prod())).view(np.bool_).reshape(shape)
+            return cast("npt.NDArray[Any]", Bits(tuple(shape.tolist()), bits))
         array = read_npz(self._path, name)[name]
         if array.nbytes <= LARGE:
             self._kept[name] = array

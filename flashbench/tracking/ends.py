@@ -7,6 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from flashbench.bits import Bits
 from flashbench.cases.schema import Case, ObjectTrack
 from flashbench.tracking import occlusion
 from flashbench.tracking.follow import Follower, State
@@ -82,7 +83,7 @@ def tracks_of(follower: Follower, states: list[State], front: F64, start: FirstF
     centres = views.enlarged(start.centres)[:, None] - middle
     hulls = views.enlarged(np.stack([hull(m, c) for m, c in zip(start.masks, start.centres, strict=True)])) - middle
     n, size = len(start.masks), start.masks.shape[1:]
-    rows, masks = [], np.zeros((n, len(states), *size), np.bool_)
+    rows, masks = [], Bits((n, len(states), *size))
     for t, state in enumerate(states):
         whole = start.masks if t == 0 else np.stack([_carried(follower, start, state, i) for i in range(n)])
         there = state.found | state.hidden
@@ -90,9 +91,9 @@ def tracks_of(follower: Follower, states: list[State], front: F64, start: FirstF
         corners = views.reduced(state.pose.carry(hulls))
         points = views.reduced(state.pose.carry(follower.points + state.local))
         seen = _unhidden(points, whole, front[t], size) & there[:, None]
-        masks[:, t] = occlusion.modal(whole, front[t])
+        masks[:, t] = modal = occlusion.modal(whole, front[t])
         boxes = np.concatenate([corners.min(1), corners.max(1)], axis=1)
-        rows.append((views.reduced(state.pose.carry(centres))[:, 0], masks[:, t].any((1, 2)), boxes, points, seen))
+        rows.append((views.reduced(state.pose.carry(centres))[:, 0], modal.any((1, 2)), boxes, points, seen))
     centre, visible, box, point, point_seen = (np.stack(r, axis=1) for r in zip(*rows, strict=True))
     f32 = np.float32
     return ObjectTracks(

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from flashbench.bits import Bits
 from flashbench.cases.schema import Case
 from flashbench.tracking.ends import case_points, first_masks, hull
 from flashbench.tracking.protocol import ObjectTracks, PointTracker, RegionTracker, Video
@@ -40,10 +41,13 @@ class PointObjects:
         found = self.tracker.track_points(video, chosen.reshape(n * k, 2).astype(np.float32))
         points = found.points.reshape(n, k, -1, 2).astype(np.float64)
         seen = found.visible.reshape(n, k, -1)
-        rows = [_carried(masks[i], centres[i], chosen[i], points[i], seen[i]) for i in range(n)]
-        centre, visible, mask, box = (np.stack(r) for r in zip(*rows, strict=True))
-        p, f32 = own.shape[1], np.float32
-        return ObjectTracks(centre.astype(f32), visible, mask, box.astype(f32), points[:, :p].astype(f32), seen[:, :p])
+        rows, carried = [], Bits((n, seen.shape[2], *case.size))
+        for i in range(n):
+            centre, visible, carried[i], box = _carried(masks[i], centres[i], chosen[i], points[i], seen[i])
+            rows.append((centre, visible, box))
+        centre, visible, box = (np.stack(r) for r in zip(*rows, strict=True))
+        points, seen, f32 = points[:, : own.shape[1]], seen[:, : own.shape[1]], np.float32
+        return ObjectTracks(centre.astype(f32), visible, carried, box.astype(f32), points.astype(f32), seen)
 
 
 def _choice(mask: Bools, centre: F64) -> F64:
@@ -120,7 +124,7 @@ class RegionObjects:
         points = case_points(case, first, centres)[:, :, None] + shift[:, None]  # (N, P, T, 2)
         f32 = np.float32
         return ObjectTracks(
-            (centres[:, None] + shift).astype(f32), visible, masks, boxes.astype(f32), points.astype(f32),
+            (centres[:, None] + shift).astype(f32), visible, Bits.of(masks), boxes.astype(f32), points.astype(f32),
             _inside(masks, points),
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from flashbench.bits import Bits
 from flashbench.cases.schema import Case
 
 Video = npt.NDArray[np.uint8]
@@ -38,7 +39,7 @@ class ObjectTracks(NamedTuple):
     Attributes:
         centres: float32 `[N, T, 2]` px. Where the object is not found: where it was last, or is guessed to be.
         visible: bool `[N, T]`: found on that frame.
-        masks: bool `[N, T, H, W]` modal masks, empty where the object is not found.
+        masks: bool `[N, T, H, W]` modal masks, empty where the object is not found; held as bits.
         boxes: float32 `[N, T, 4]` px: tight boxes of the whole objects, hidden parts included.
         points: float32 `[N, P, T, 2]` px.
         point_visible: bool `[N, P, T]`.
@@ -46,7 +47,7 @@ class ObjectTracks(NamedTuple):
 
     centres: npt.NDArray[np.float32]
     visible: npt.NDArray[np.bool_]
-    masks: npt.NDArray[np.bool_]
+    masks: Bits
     boxes: npt.NDArray[np.float32]
     points: npt.NDArray[np.float32]
     point_visible: npt.NDArray[np.bool_]

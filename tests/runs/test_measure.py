@@ -8,6 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from flashbench.bits import Bits
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_npz, write_json, write_npz
 from flashbench.runs.generate import generate
@@ -138,13 +139,15 @@ def test_missing_cases_are_those_without_answer_and_failure(run: RunFolder) -> N
 def test_large_masks_lie_there_as_bits(tmp_path: Path, rng: np.random.Generator) -> None:
     masks, few = rng.random((3, 7, 251, 253)) < 0.3, rng.random((3, 7)) < 0.5
     path = tmp_path / "m.npz"
-    Stored.write(path, {"masks": masks, "visible": few, "key": np.array("k")})
+    Stored.write(path, {"masks": Bits.of(masks), "visible": few, "key": np.array("k")})
     held = read_npz(path)
     assert set(held) == {"masks.bits", "masks.shape", "visible", "key"} and held["masks.bits"].nbytes < masks.size / 7.9
     stored = Stored(path)
     assert sorted(stored) == ["key", "masks", "visible"] and len(stored) == 3
-    assert stored["masks"].dtype == np.bool_ and np.array_equal(stored["masks"], masks)
+    assert isinstance(stored["masks"], Bits) and np.array_equal(stored["masks"], masks)
     assert np.array_equal(stored["visible"], few) and stored["visible"] is stored["visible"]
     assert stored["masks"] is not stored["masks"]  # they would fill the memory
     with pytest.raises(InputError, match=r"m\.npz: is a damaged npz"):
         stored["centres"]
+    Stored.write(path, {"masks": Bits.of(masks[:, :1]), "key": np.array("k")})
+    assert np.array_equal(read_npz(path)["masks"], masks[:, :1])  # small ones as they are
