@@ -12,14 +12,16 @@ No covariance is formed, nothing is squared, and nothing can become complex or n
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
 from flashbench.metrics._arrays import Floats, feature_pair, features
+
+HELD = 2048  # rows that are in memory at once
 
 
 def frechet_distance(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
@@ -39,13 +41,77 @@ def frechet_distance(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
         ValueError: fewer than two rows, different widths, not `[N, D]`, NaN or infinity.
     """
     x, y = feature_pair(x, y, least=2)
-    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
-    a, b = x - mean_x, y - mean_y  # [N, D], [M, D]
-    scale = float(np.sqrt((len(x) - 1.0) * (len(y) - 1.0)))
-    traces = np.vdot(a, a) / (len(x) - 1) + np.vdot(b, b) / (len(y) - 1)
-    overlap = nuclear_norm(_short(a) @ _short(b).T) / scale
-    distance = np.sum((mean_x - mean_y) ** 2) + traces - 2 * overlap
+    return between(gaussian([x]), gaussian([y]))
+
+
+class Gaussian(NamedTuple):
+    """What a Frechet distance takes of a set of features.
+
+    Attributes:
+        n: rows; mean: `[D]`.
+        squares: sum of the rows' squared distances from the mean, (n - 1) tr S.
+        root: `[r, D]`, r at most n or D, with root' root = (n - 1) S.
+    """
+
+    n: int
+    mean: Floats
+    squares: float
+    root: Floats
+
+
+def gaussian(parts: Sequence[npt.ArrayLike]) -> Gaussian:
+    """The Gaussian of all rows of features `[F, D]` that come in parts, in memory that does not grow with their number.
+
+    A part may be anything that NumPy makes an array of, such as one that is read from a file when it is asked for.
+    Beyond `HELD` rows, parts are read twice, for the mean and for the root, which is the triangle of a QR of the
+    triangle so far and the next rows (Demmel et al. 2012, SIAM J. Sci. Comput. 34, A206).
+
+    Raises:
+        ValueError: no parts, unlike widths, not `[F, D]`, NaN or infinity.
+    """
+    blocks = _blocks(parts)
+    first = next(blocks, None)
+    if first is None:
+        raise ValueError("no rows of features, at least 2 are needed")
+    if next(blocks, None) is None:
+        mean = np.asarray(first.mean(axis=0))
+        centred = first - mean
+        return Gaussian(len(first), mean, float(np.vdot(centred, centred)), _short(centred))
+    n, total = 0, np.zeros(first.shape[1])
+    for rows in _blocks(parts):
+        n, total = n + len(rows), total + rows.sum(axis=0)
+    mean, squares, root = total / n, 0.0, first[:0]
+    for rows in _blocks(parts):
+        centred = rows - mean
+        squares += float(np.vdot(centred, centred))
+        root = _short(np.concatenate([root, centred]))
+    return Gaussian(n, mean, squares, root)
+
+
+def between(x: Gaussian, y: Gaussian) -> float:
+    """The Frechet distance of two Gaussians of at least two rows each, see `frechet_distance`."""
+    scale = float(np.sqrt((x.n - 1.0) * (y.n - 1.0)))
+    traces = x.squares / (x.n - 1) + y.squares / (y.n - 1)
+    overlap = nuclear_norm(x.root @ y.root.T) / scale
+    distance = np.sum((x.mean - y.mean) ** 2) + traces - 2 * overlap
     return float(max(distance, 0.0))  # below zero only by rounding, about 1e-15 of the traces
+
+
+def _blocks(parts: Sequence[npt.ArrayLike]) -> Iterator[Floats]:
+    """All rows in blocks of HELD, or of a part's if that has more; the last block is what is left."""
+    waiting: list[Floats] = []
+    for part in parts:
+        rows = features(part, "features")
+        if waiting and sum(map(len, waiting)) + len(rows) > HELD:
+            yield _joined(waiting)
+            waiting = []
+        waiting.append(rows)
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(rows: list[Floats]) -> Floats:
+    return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
 
 def covariance_trace(x: npt.ArrayLike) -> float:

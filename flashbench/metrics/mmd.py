@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from flashbench.metrics._arrays import Floats, feature_pair
 
+ROWS = 1024  # of a Gram matrix that are in memory at once
+
 
 def mmd2(x: npt.ArrayLike, y: npt.ArrayLike, degree: int = 3, gamma: float | None = None, coef0: float = 1.0) -> float:
     """Unbiased estimate (U-statistic) of MMD^2 with k(a, b) = (gamma a'b + coef0)^degree.
@@ -32,15 +34,18 @@ def mmd2(x: npt.ArrayLike, y: npt.ArrayLike, degree: int = 3, gamma: float | Non
     if degree < 1:
         raise ValueError(f"degree is {degree}, expected at least 1")
     x, y = feature_pair(x, y, least=2)
-    scale = 1.0 / x.shape[1] if gamma is None else gamma
+    scale, n, m = 1.0 / x.shape[1] if gamma is None else gamma, len(x), len(y)
+    # The diagonals' k(x_i, x_i) make the V-statistic biased.
+    (xx, xx_trace), (yy, yy_trace) = (kernel_sums(z, z, degree, scale, coef0) for z in (x, y))
+    xy, _ = kernel_sums(x, y, degree, scale, coef0)
+    return (xx - xx_trace) / (n * (n - 1)) + (yy - yy_trace) / (m * (m - 1)) - 2 * xy / (n * m)
 
-    def kernel(a: Floats, b: Floats) -> Floats:
-        return np.asarray((scale * (a @ b.T) + coef0) ** degree, np.float64)
 
-    return _mean_off_diagonal(kernel(x, x)) + _mean_off_diagonal(kernel(y, y)) - 2 * float(kernel(x, y).mean())
-
-
-def _mean_off_diagonal(gram: Floats) -> float:
-    """Mean of a Gram matrix `[n, n]` without its diagonal, whose k(x_i, x_i) makes the V-statistic biased."""
-    n = len(gram)
-    return float((gram.sum() - np.trace(gram)) / (n * (n - 1)))
+def kernel_sums(x: Floats, y: Floats, degree: int, gamma: float, coef0: float) -> tuple[float, float]:
+    """Sum over k(x_i, y_j), and over those with i = j, of `[N, D]` and `[M, D]`."""
+    whole = trace = 0.0
+    for i in range(0, len(x), ROWS):
+        gram = (gamma * (x[i : i + ROWS] @ y.T) + coef0) ** degree
+        whole += float(gram.sum())
+        trace += float(np.trace(gram, offset=i))
+    return whole, trace

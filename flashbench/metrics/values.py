@@ -32,6 +32,7 @@ from flashbench.metrics.catalogue import EXCESS, Metric
 from flashbench.metrics.registry import Registry
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+# `[F, D]` a video. One may be read from its file each time NumPy asks for it: there are more than memory holds.
 FeatureList = Sequence[npt.NDArray[Any]]
 
 
@@ -249,8 +250,9 @@ def worst(metric: Metric, case: Case) -> float:
 
 def pooled_frechet(ours: FeatureList, theirs: FeatureList) -> float:
     """Frechet distance between all rows of all videos. NaN below two rows."""
-    x, y = np.concatenate(list(ours)), np.concatenate(list(theirs))
-    return frechet.frechet_distance(x, y) if min(len(x), len(y)) > 1 else NAN
+    if min(sum(map(len, ours)), sum(map(len, theirs))) < 2:
+        return NAN
+    return frechet.between(frechet.gaussian(ours), frechet.gaussian(theirs))
 
 
 def paired_mmd2(x: npt.ArrayLike, y: npt.ArrayLike, degree: int = 3, coef0: float = 1.0) -> float:
@@ -265,9 +267,8 @@ def paired_mmd2(x: npt.ArrayLike, y: npt.ArrayLike, degree: int = 3, coef0: floa
     """
     x, y = feature_pair(x, y, least=2)
     n = len(x)
-    cross = (x @ y.T / x.shape[1] + coef0) ** degree
-    unlike = (cross.sum() - np.trace(cross)) / (n * (n - 1))
-    return mmd.mmd2(x, y, degree=degree, coef0=coef0) + 2 * float(cross.mean() - unlike)
+    whole, trace = mmd.kernel_sums(x, y, degree, 1 / x.shape[1], coef0)
+    return mmd.mmd2(x, y, degree=degree, coef0=coef0) + 2 * (whole / n**2 - (whole - trace) / (n * (n - 1)))
 
 
 def _windowwise(distance: Callable[[Floats, Floats], float], ours: FeatureList, theirs: FeatureList) -> float:

@@ -30,7 +30,6 @@ from flashbench.runs.layout import RunFolder, read_timing
 from flashbench.runs.results import CaseScore
 
 Video = npt.NDArray[np.uint8]
-Measured = Mapping[str, Mapping[str, npt.NDArray[Any]]]  # by extractor
 LARGE = 2**20  # bytes
 SHIPPED = Path(__file__).with_name("references")
 _FEATURES = {"i3d": ("features", 0), "lite0": ("frames", 1)}
@@ -55,6 +54,23 @@ class Plan:
         chosen = [m for m in self.metrics if (not reference or m.needs_reference) and (not sets or m.kind == "set")]
         names = {name for m in chosen for name in m.needs}
         return [e for name, e in self.extractors.items() if name in names]
+
+
+@dataclass(frozen=True)
+class LeftThere:
+    """Rows `first` to the last of an array in an npz, `rows` of them; they are read each time they are asked for."""
+
+    path: Path
+    name: str
+    first: int
+    rows: int
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        array = read_npz(self.path, self.name)[self.name][self.first :]
+        return array if dtype is None else array.astype(dtype, copy=False)
 
 
 class Stored(Mapping[str, npt.NDArray[Any]]):
@@ -94,11 +110,18 @@ class Stored(Mapping[str, npt.NDArray[Any]]):
             self._kept[name] = array
         return array
 
+    def left_there(self, name: str, first: int) -> npt.NDArray[Any]:
+        """Rows `first` and later of an array, as something that NumPy reads when it makes an array of it."""
+        return cast("npt.NDArray[Any]", LeftThere(self._path, name, first, len(self[name]) - first))
+
     def __iter__(self) -> Iterator[str]:
         return (name.removesuffix(".bits") for name in self._names if not name.endswith(".shape"))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+Measured = Mapping[str, Stored]  # by extractor
 
 
 class Measurer:
@@ -117,7 +140,7 @@ class Measurer:
         what is shipped.
         """
         video_sha256 = sha256_arrays(video)
-        found: dict[str, Mapping[str, npt.NDArray[Any]]] = {}
+        found: dict[str, Stored] = {}
         for extractor in extractors:
             key = sha256_json([video_sha256, self.case_sha256, extractor.fingerprint])
             path = folder / extractor.name / f"{key}.npz"
@@ -148,7 +171,9 @@ def score_case(plan: Plan, case_id: str) -> CaseScore:
     sample = Sample(case, measured, seconds) if answered else None
     values, floors = case_values(sample, reference, plan.metrics)
     sets = [e.name for e in plan.needs(sets=True)]
-    ours, theirs = ({name: _features(m, name) for name in sets} for m in (measured, theirs_measured))
+    ours, theirs = (
+        {name: m[name].left_there(*set_features(name)) for name in sets} for m in (measured, theirs_measured)
+    )
     keys = {name: (str(measured[name]["key"]), str(theirs_measured[name]["key"])) for name in sets}
     return CaseScore(case_id, case.stratum, sample is None, values, floors, ours, theirs, keys)
 
@@ -172,11 +197,6 @@ def _measured(plan: Plan, case: Case, answered: bool) -> tuple[Measured, Measure
 def set_features(extractor: str) -> tuple[str, int]:
     """The array of an extractor's measurements that set metrics take, and its first row that counts."""
     return _FEATURES[extractor] if extractor in _FEATURES else PLUGINS[extractor].features
-
-
-def _features(measured: Measured, extractor: str) -> npt.NDArray[Any]:
-    array, first = set_features(extractor)
-    return measured[extractor][array][first:]
 
 
 def read_answer(run: RunFolder, case: Case) -> tuple[Video, float]:

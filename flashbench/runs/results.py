@@ -57,7 +57,8 @@ class CaseScore:
 
     Attributes:
         values, floors: per-case metrics of the answer and of the reference video, NaN where undefined.
-        features, reference: extractor -> rows of features `[F, D]`, in a fixed order of positions in the video.
+        features, reference: extractor -> rows of features `[F, D]`, in a fixed order of positions in the video; arrays,
+            or what NumPy reads from a file.
         keys: extractor -> names of the measurement files that the two come from.
     """
 

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from scipy import linalg
 from torchmetrics.image.fid import _compute_fid
 
-from flashbench.metrics.frechet import covariance_trace, frechet_distance, half_split_floor, nuclear_norm
+from flashbench.metrics import frechet
+from flashbench.metrics.frechet import (
+    between,
+    covariance_trace,
+    frechet_distance,
+    gaussian,
+    half_split_floor,
+    nuclear_norm,
+)
 
 Array = npt.NDArray[np.float64]
 
@@ -187,6 +195,54 @@ def test_known_bad_ways_are_caught(bad: Callable[[Array, Array], float]) -> None
     truth = by_exact_roots(x, y)
     assert abs(bad(x, y) - truth) > 1e-9 * truth
     assert abs(frechet_distance(x, y) - truth) < 1e-9 * truth
+
+
+class FromFile:
+    """Rows that are made each time NumPy asks for them."""
+
+    def __init__(self, rows: Array) -> None:
+        self.rows, self.asked = rows, 0
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        self.asked += 1
+        return self.rows.astype(np.float64)
+
+
+@pytest.mark.parametrize("held", [1, 8, 30, 64])
+@pytest.mark.parametrize("d", [5, 40])
+def test_in_parts_it_is_the_same(held: int, d: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = samples(61, 33, d, offset=50.0)
+    whole = frechet_distance(x, y)
+    monkeypatch.setattr(frechet, "HELD", held)
+    parts = [FromFile(rows) for rows in np.array_split(x, 9)]
+    made = gaussian(parts)  # type: ignore[arg-type]
+    assert made.n == 61 and len(made.root) <= min(d, 61) and max(p.asked for p in parts) <= 3
+    np.testing.assert_allclose(made.root.T @ made.root / 60, np.cov(x, rowvar=False), atol=1e-12)
+    assert between(made, gaussian(np.array_split(y, 4))) == pytest.approx(whole, rel=1e-12)
+    if held == 64:
+        assert between(made, gaussian([y])) == whole  # few rows: bit for bit
+
+
+def test_memory_does_not_grow_with_the_rows() -> None:
+    rng = np.random.default_rng(0)
+
+    class Drawn(FromFile):
+        def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+            return rng.normal(size=(24, 200))
+
+    def peak(parts: int) -> int:
+        tracemalloc.start()
+        gaussian([Drawn(rng.normal(size=(1, 1))) for _ in range(parts)])  # type: ignore[arg-type]
+        top = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return top
+
+    assert peak(1000) < 1.2 * peak(200)
+
+
+def test_no_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match="no rows of features"):
+        gaussian([])
 
 
 def test_nuclear_norm() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.image.kid import poly_mmd
 
-from flashbench.metrics.mmd import mmd2
+from flashbench.metrics import mmd
+from flashbench.metrics.mmd import kernel_sums, mmd2
 
 Array = npt.NDArray[np.float64]
 
@@ -37,6 +38,15 @@ def test_equals_plain_loops(degree: int, gamma: float | None, coef0: float) -> N
     x, y = samples(7, 9, 4)
     expected = by_loops(x, y, degree, 0.25 if gamma is None else gamma, coef0)
     assert mmd2(x, y, degree, gamma, coef0) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 4, 7, 50])
+def test_a_part_of_the_gram_matrix_at_a_time(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = samples(13, 9, 4)
+    gram, whole = (0.25 * x @ y.T + 1.0) ** 3, mmd2(x, y)
+    monkeypatch.setattr(mmd, "ROWS", rows)
+    assert kernel_sums(x, y, 3, 0.25, 1.0) == pytest.approx((gram.sum(), np.trace(gram)), rel=1e-12)
+    assert mmd2(x, y) == pytest.approx(whole, rel=1e-12)
 
 
 def test_two_points_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from types import ModuleType
 
@@ -151,3 +152,11 @@ def test_large_masks_lie_there_as_bits(tmp_path: Path, rng: np.random.Generator)
         stored["centres"]
     Stored.write(path, {"masks": Bits.of(masks[:, :1]), "key": np.array("k")})
     assert np.array_equal(read_npz(path)["masks"], masks[:, :1])  # small ones as they are
+
+
+def test_features_are_left_in_their_file(tmp_path: Path, rng: np.random.Generator) -> None:
+    features, path = rng.normal(size=(5, 3)).astype(np.float32), tmp_path / "m.npz"
+    Stored.write(path, {"features": features, "key": np.array("k")})
+    left = pickle.loads(pickle.dumps(Stored(path).left_there("features", 1)))
+    assert len(left) == 4 and np.array_equal(left, features[1:]) and np.asarray(left, np.float64).dtype == np.float64
+    assert np.array_equal(np.stack([left, left])[1], np.concatenate([left])) and len(pickle.dumps(left)) < 400
