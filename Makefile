@@ -38,8 +38,11 @@ soak: $(STAMP)
 	$(BIN)/python scripts/soak.py
 
 # Debian's slurm-wlm and munge, as root.
+test-slurm: SHELL := /bin/bash
 test-slurm: $(STAMP)
-	scripts/test_slurm.sh $(BIN)
+	mkdir -p build
+	set -o pipefail; scripts/test_slurm.sh $(BIN) 2>&1 | tee build/slurm.log
+	$(BIN)/python scripts/pages.py docs/reliability.md slurm < build/slurm.log
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py

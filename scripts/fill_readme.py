@@ -23,8 +23,9 @@ from flashbench.runs.scored import Scored, check_same_measure, read_scored
 from flashbench.runs.table import ARROWS, results_table, short
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "scripts")]
 import run as bench  # noqa: E402
+from pages import put  # noqa: E402
 
 COLUMNS = ("fvd_i3d", "fid_lite0", "epe_lk", "miou_lk", "biou_lk", "psnr", "text_lit", "seconds")
 
@@ -123,15 +124,6 @@ def beside(runs: tuple[Scored, ...], main: str) -> str:
         shown = f"**{run.model}**" if run.model == main else run.model
         lines.append(f"| {shown} | " + " | ".join(short(values[c]) for c in COLUMNS) + " |")
     return "\n".join(lines)
-
-
-def put(text: str, marker: str, content: str) -> str:
-    """`text` with what stands between `<!-- marker -->` and `<!-- end of marker -->` replaced."""
-    before, begin, rest = text.partition(f"<!-- {marker} -->\n")
-    _, end, after = rest.partition(f"<!-- end of {marker} -->")
-    if not begin or not end:
-        raise click.UsageError(f"README.md has no markers for {marker!r}")
-    return f"{before}{begin}{content}\n{end}{after}"
 
 
 @click.command()

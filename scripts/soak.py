@@ -1,4 +1,4 @@
-"""`make soak`: what runs, suites and weights survive, counted. Writes benchmarks/soak.csv.
+"""`make soak`: what runs, suites and weights survive, counted. Writes the table in docs/reliability.md.
 
 Kills: a run is killed (-9) at random moments of generating and scoring and begun again, until it ends; its videos and
 tables are compared with an undisturbed run's. Damages: every file of a suite, a run and the cache of weights is cut,
@@ -8,7 +8,6 @@ what a command writes anew, be written anew).
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import random
 import shutil
@@ -21,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+from pages import fill
 
 from flashbench.backbones.assets import default_cache_dir, status
 from flashbench.cases.folder import verify
@@ -28,7 +28,7 @@ from flashbench.errors import InputError
 from flashbench.metrics.catalogue import choose
 from flashbench.runs.session import score_run
 
-ROOT = Path(__file__).parents[1]
+PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 FLASHBENCH = Path(sys.executable).parent / "flashbench"
 OUTPUTS = ("results.csv", "results.json", "cases.csv", "cases.parquet")
 
@@ -161,8 +161,9 @@ def main(count: int, parts: tuple[str, ...]) -> None:
     for row in rows:
         click.echo("  ".join(map(str, row)))
     if not parts:
-        with open(ROOT / "benchmarks" / "soak.csv", "w", newline="") as file:
-            csv.writer(file).writerows([("what", "where", "tries", "right"), *rows])
+        lines = ["| what | where | tries | right |", "| - | - | - | - |"]
+        lines += [f"| {' | '.join(map(str, row))} |" for row in rows]
+        fill(PAGE, "soak", "\n".join([f"On {time.strftime('%Y-%m-%d')}:", "", *lines]))
     sys.exit(any(right < tries for _, _, tries, right in rows))
 
 
