@@ -121,7 +121,7 @@ class Beside:
             if kernel is not None:
                 take = partial(sets.mmd_from, sets.pair_terms(*pair, kernel.degree, kernel.coef0, kernel.scale))
             else:
-                take = partial(sets.frechet_from, sets.grams(*pair))
+                take = sets.frechet_of(*pair)
             out.append(sets.halved(take, len(ids), self.splits))
         return out
 

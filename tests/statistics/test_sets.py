@@ -13,6 +13,7 @@ from flashbench.metrics.values import SET_METRICS
 from flashbench.statistics.sets import (
     difference,
     frechet_from,
+    frechet_of,
     grams,
     halved,
     halves,
@@ -56,6 +57,17 @@ def test_of_chosen_cases_it_is_their_distance() -> None:
     plain = frechet_distance(np.concatenate(ours), np.concatenate(theirs))
     assert frechet_from(grams(x, y), half) == pytest.approx(plain, rel=1e-6)
     assert mmd_from(pair_terms(x, y), half) == pytest.approx(SET_METRICS["mmd_i3d"].paired(ours, theirs), rel=1e-9)
+
+
+@pytest.mark.parametrize("width", [4, 8, 9, 40])
+def test_few_rows_and_many_rows_give_the_same(width: int) -> None:
+    """24 rows: in 4 features by Gaussians, in 8 and more by Gram matrices."""
+    rng = np.random.default_rng(0)
+    x, y = (list(rng.normal(size=(12, 2, width)) + s) for s in (0.0, 0.3))
+    take, half = frechet_of(x, y), np.arange(12) % 2 == 0
+    assert isinstance(take, partial) == (width >= 8)
+    for chosen in (half, np.ones(12, bool)):
+        assert take(chosen) == pytest.approx(frechet_from(grams(x, y), chosen), rel=1e-6)
 
 
 def test_rows_and_cases_of_unlike_number() -> None:
