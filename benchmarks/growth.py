@@ -7,7 +7,8 @@ Scoring a case takes what it takes, whatever their number (`eval_cost`); what co
 of them. So the measurements of 48 cases of `static` are taken again and again under other names, and one process reads
 them, sums them up by stratum with all metrics, and writes the tables. Its peak is the whole process's, the scoring of
 one case (already measured) included. The leaderboard is made of copies of that run under other names, with its ranks,
-intervals and tests of all pairs in every stratum, which are as the square of the models. The exponent is that of the time between the two largest numbers.
+intervals and tests of all pairs in every stratum, which are as the square of the models. The exponent is that of the
+time between the two largest numbers.
 """
 
 from __future__ import annotations

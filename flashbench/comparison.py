@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import nan as NAN
@@ -30,6 +30,7 @@ from flashbench.statistics.paired import Difference
 from flashbench.statistics.ranks import holm, pairs_of, tie_groups
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 SPLITS = 100  # of the cases into halves, for set metrics
 
 
@@ -118,6 +119,7 @@ class Beside:
         out, kernel = [], SET_METRICS[metric].kernel
         for run in self.runs:
             pair = self.features(run, extractor, ids)
+            take: Callable[[Bools], float]
             if kernel is not None:
                 take = partial(sets.mmd_from, sets.pair_terms(*pair, kernel.degree, kernel.coef0, kernel.scale))
             else:

@@ -64,7 +64,7 @@ def frechet_of(
         return functools.partial(frechet_from, grams(ours, theirs))
 
     def fitted(chosen: Bools) -> float:
-        x, y = ([np.asarray(fs[i]) for i in np.flatnonzero(chosen)] for fs in (ours, theirs))
+        x, y = ([f for f, yes in zip(fs, chosen, strict=True) if yes] for fs in (ours, theirs))
         return between(gaussian(x), gaussian(y))
 
     return fitted
