@@ -63,25 +63,30 @@ LOOKED_AT = 60  # the frame that is resized
 
 @click.group(invoke_without_command=True)
 @click.option("--cases", default=12, help="Videos that are scored.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Where measurements are kept; what is there is not made again."
+)
 @click.pass_context
-def main(context: click.Context, cases: int) -> None:
+def main(context: click.Context, cases: int, folder: Path | None) -> None:
     """Measures and writes the page."""
     if context.invoked_subcommand is not None:
         return
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = folder or Path(name)
         flashbench = [sys.executable, "-m", "flashbench.cli"]
         suite = ["build", "sprites-v1", "--cases", str(cases), "--seed", "5", "-o", folder / "suite"]
         run = ["generate", "--model", "cutout", "--suite", folder / "suite", "-o", folder / "made"]
-        for command in (suite, run):
-            subprocess.run([*flashbench, *map(str, command)], check=True)
+        for command, made in ((suite, folder / "suite"), (run, folder / "made")):
+            if not made.exists():
+                subprocess.run([*flashbench, *map(str, command)], check=True)
         values, stages = {}, {}
         for key, (says, env, options) in CHANGES.items():
             click.echo(f"{key}: {says}", err=True)
-            shutil.copytree(folder / "made", folder / key)
             arrays = folder / f"{key}.npz"
             again = [sys.executable, __file__, "worker", str(folder / key), str(arrays), *options]
-            subprocess.run(again, check=True, env=os.environ | env)
+            if not arrays.exists():
+                shutil.copytree(folder / "made", folder / key, dirs_exist_ok=True)
+                subprocess.run(again, check=True, env=os.environ | env)
             results = pd.read_csv(folder / key / "results.csv")
             values[key] = results[results.stratum == "all"].set_index("metric")
             stages[key] = read_npz(arrays)
@@ -109,6 +114,9 @@ def worker(run: Path, out: Path, threads: int, batch: int, bf16: bool) -> None:
     from flashbench.runs.layout import RunFolder, read_run
     from flashbench.runs.score import score
 
+    if bf16:  # NumPy has none
+        numpy = torch.Tensor.numpy
+        torch.Tensor.numpy = lambda x, **how: numpy(x.float() if x.dtype == torch.bfloat16 else x, **how)  # type: ignore[method-assign]
     if batch:
         lite0.CHUNK = stlpips.CHUNK = batch
     kept: Arrays = {}
