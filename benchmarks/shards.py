@@ -3,8 +3,8 @@
     python benchmarks/shards.py
 
 Both measure everything anew, from an empty cache. The time of the shards is that of the slower one and of the
-`flashbench score` after them, which puts the table together; all three commands start and load their networks. The
-tables must be the same to the last byte, or the part fails.
+`flashbench score` after them, on both cores too, which puts the table together; all three commands start and load their
+networks. The tables must be the same to the last byte, or the part fails.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
             shard.start()
         for shard in shards:
             shard.join()
-        measured([*score, two], env=env)
+        measured([BIN / "flashbench", "score", two], env=env)
         seconds = time.monotonic() - start
         if table(one) != table(two):
             sys.exit("the shards' table is not the one process's")

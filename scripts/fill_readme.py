@@ -40,6 +40,8 @@ class Target(NamedTuple):
     unit: str = ""
 
 
+_LARGE = "score, 1280 x 720, 121 frames, 6 objects"
+_SUMS = "summing up, cases: "
 _FRECHET = "D=1280 N=256: "
 _EXCESS = "epe_lk_excess of slow-50step over static's, "
 TARGETS = (
@@ -56,6 +58,13 @@ TARGETS = (
     Target("its peak memory while generating", "eval_cost", "peak memory, generate", "< 4", "GiB"),
     Target("its peak memory while scoring", "eval_cost", "peak memory, score", "< 4", "GiB"),
     Target("1,000 cases of 121 x 128 x 128 px built", "build_cost", "1,000 cases, extrapolated", "< 600", "s"),
+    Target("scoring a case of 1280 x 720, six objects", "large_case", _LARGE, "< 90", "s"),
+    Target("its peak memory", "large_case", "peak memory", "< 3", "GiB"),
+    Target("scoring against a loop a metric of known pieces", "composition", "times faster", ">= 3", "x"),
+    Target("over the networks' arithmetic alone", "composition", "flashbench score over the floor", "< 1.5", "x"),
+    Target("two shards on two cores against one process", "shards", "times faster", ">= 1.7", "x"),
+    Target("exponent of the time to sum up 4,800 cases", "growth", _SUMS + "exponent of the time", "< 1.1"),
+    Target("peak memory, 4,800 cases over 48", "growth", _SUMS + "largest peak over smallest", "< 1.2", "x"),
     Target("few steps against fifty", "few_steps", "times faster", ">= 10", "x"),
     Target(
         "Frechet distance against `sqrtm` (1280 features, 256 rows)",
