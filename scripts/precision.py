@@ -104,7 +104,7 @@ def worker(run: Path, out: Path, threads: int, batch: int, bf16: bool) -> None:
     import cv2
     import torch
 
-    from flashbench.backbones import lite0, stlpips
+    from flashbench.backbones import lite0, parts, stlpips
     from flashbench.backbones.parts import squash
     from flashbench.cases.suites import open_suite
     from flashbench.files.video import read_video
@@ -114,7 +114,8 @@ def worker(run: Path, out: Path, threads: int, batch: int, bf16: bool) -> None:
     from flashbench.runs.layout import RunFolder, read_run
     from flashbench.runs.score import score
 
-    if bf16:  # NumPy has none
+    if bf16:  # torch.autocast does not reach `convolve`'s oneDNN call; NumPy has no bf16
+        parts.ONEDNN = False
         numpy = torch.Tensor.numpy
         torch.Tensor.numpy = lambda x, **how: numpy(x.float() if x.dtype == torch.bfloat16 else x, **how)  # type: ignore[method-assign]
     if batch:

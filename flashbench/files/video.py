@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from flashbench.errors import InputError
@@ -266,6 +266,7 @@ def _read_file(path: Path, max_pixels: int) -> _Frames:
         check_pixels(path, (info.frames or 1) * info.size[0] * info.size[1], max_pixels)
         _check_range(path, stream)
         times: list[float] = []
+        to_rgb = VideoReformatter()  # one for all frames: setting up the conversion takes longer than converting
         try:
             for frame in container.decode(stream):
                 if frame.is_corrupt or (stream.codec_context.name == "ffv1" and log):
@@ -274,7 +275,7 @@ def _read_file(path: Path, max_pixels: int) -> _Frames:
                     what = f"frame {len(frames)} is {_px((frame.height, frame.width))}, the first is {_px(info.size)}"
                     raise InputError(path, what, "give frames of one size")
                 check_pixels(path, (len(frames) + 1) * frame.height * frame.width, max_pixels)
-                rgb = np.asarray(frame.to_ndarray(format="rgb24", interpolation=_SWS), np.uint8)
+                rgb = np.asarray(to_rgb.reformat(frame, format="rgb24", interpolation=_SWS).to_ndarray(), np.uint8)
                 frames.append(np.rot90(rgb, _quarter_turns(path, frame)))
                 times += [] if frame.time is None else [frame.time]
         except (av.FFmpegError, ValueError) as error:
