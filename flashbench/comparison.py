@@ -62,6 +62,7 @@ class Beside:
             raise InputError("compare", f"{len(runs)} run given", "name at least two run folders")
         check_same_measure(runs)
         self.runs, self.cache, self.splits = list(runs), cache or default_cache(), splits
+        self._distances = dict[tuple[str, str], list[tuple[float, Floats]]]()
         shared = set.intersection(*(set(r.facts["case_ids"]) for r in runs))
         self.ids = [i for i in runs[0].facts["case_ids"] if i in shared]
         if not self.ids:
@@ -88,9 +89,13 @@ class Beside:
         """Shared cases of a stratum, `all` for every one."""
         return [i for i in self.ids if stratum in ("all", self.strata.get(i))]
 
+    def table(self, metric: str, stratum: str = "all") -> Floats:
+        """Values of a per-case metric `[runs, cases]`, NaN where a run has none."""
+        return np.array([[held.get((i, metric), NAN) for i in self.members(stratum)] for held in self._cases])
+
     def values(self, metric: str, stratum: str = "all") -> Floats:
         """Values of a per-case metric `[runs, cases]`, of the cases in which every run has one."""
-        table = np.array([[held.get((i, metric), NAN) for i in self.members(stratum)] for held in self._cases])
+        table = self.table(metric, stratum)
         return table[:, np.isfinite(table).all(axis=0)]
 
     def features(self, run: Scored, extractor: str, ids: Sequence[str]) -> tuple[list[Any], list[Any]]:
@@ -115,6 +120,11 @@ class Beside:
 
     def distances(self, metric: str, stratum: str = "all") -> list[tuple[float, Floats]]:
         """By run: a set metric, and its values over the same halves of the cases."""
+        if (metric, stratum) not in self._distances:
+            self._distances[metric, stratum] = self._halved(metric, stratum)
+        return self._distances[metric, stratum]
+
+    def _halved(self, metric: str, stratum: str) -> list[tuple[float, Floats]]:
         ids, (extractor,) = self.members(stratum), METRICS[metric].needs
         out, kernel = [], SET_METRICS[metric].kernel
         for run in self.runs:

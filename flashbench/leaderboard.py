@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from flashbench import overall
 from flashbench.comparison import Beside, Rank, ranks
 from flashbench.errors import InputError
 from flashbench.files.atomic import write_text
+from flashbench.markdown import span, table_lines
 from flashbench.metrics.catalogue import METRICS
 from flashbench.runs.generate import Tick, silent
 from flashbench.runs.results import CASE_COLUMNS, COLUMNS, Row, csv_text
@@ -45,11 +47,8 @@ def check_comparable(runs: Sequence[Scored]) -> None:
 Standings = dict[tuple[str, str], list[Rank]]  # (metric, stratum) -> ranks in the order of the runs
 
 
-def standings(runs: Sequence[Scored], cache: Path | None = None, tick: Tick = silent) -> Standings:
+def standings(beside: Beside, tick: Tick = silent) -> Standings:
     """Ranks in every metric that has a better way: per-case metrics by stratum and in all, set metrics in all."""
-    if len(runs) < 2:
-        return {}
-    beside = Beside(runs, cache)
     strata = list(dict.fromkeys([*beside.strata.values(), "all"]))
     wanted = [
         (m, s)
@@ -86,17 +85,27 @@ def write_leaderboard(
         raise InputError(output, "does not end with .csv", "name a CSV file with -o")
     runs = [read_scored(folder) for folder in folders]
     check_comparable(runs)
-    standing = standings(runs, cache, tick)
+    beside = Beside(runs, cache) if len(runs) > 1 else None
+    standing = standings(beside, tick) if beside else {}
+    order = overall.order(beside) if beside else "one model has no rank"
     cases, page = output.with_suffix(".cases.csv"), output.with_suffix(".md")
     write_text(cases, csv_text(CASE_COLUMNS, [line for run in runs for line in run.cases]))
-    write_text(page, markdown(runs, standing, output.name, cases.name))
-    lines = [
-        [*(getattr(row, column) for column in COLUMNS), *_rank_cells(standing, row, i)]
-        for i, run in enumerate(runs)
-        for row in run.rows
-    ]
+    write_text(page, markdown(runs, standing, order, output.name, cases.name))
+    lines: list[list[object]] = []
+    for i, run in enumerate(runs):
+        for row in run.rows:
+            lines.append([*(getattr(row, column) for column in COLUMNS), *_rank_cells(standing, row, i)])
+        if not isinstance(order, str):
+            lines.append(_overall_line(run, order[i]))
     write_text(output, csv_text((*COLUMNS, *RANKED), lines))
     return [output, page, cases]
+
+
+def _overall_line(run: Scored, standing: overall.Standing) -> list[object]:
+    facts, s = run.facts, standing
+    row = Row(run.model, facts["suite"]["name"], overall.NAME, "all", len(facts["case_ids"]), s.overall, NAN, NAN, 1.0,
+              len(facts["failures"]))  # fmt: skip
+    return [*(getattr(row, column) for column in COLUMNS), s.rank_lo, s.rank_hi, s.resolvable]
 
 
 def _rank_cells(standing: Standings, row: Row, run: int) -> list[float | int | None]:
@@ -107,8 +116,8 @@ def _rank_cells(standing: Standings, row: Row, run: int) -> list[float | int | N
     return [rank.rank_lo, rank.rank_hi, rank.resolvable]
 
 
-def markdown(runs: Sequence[Scored], standing: Standings, long_csv: str, cases_csv: str) -> str:
-    """The wide view: models down, metrics across; then some metrics by stratum; then where the numbers come from."""
+def markdown(runs: Sequence[Scored], standing: Standings, order: overall.Order, long_csv: str, cases_csv: str) -> str:
+    """The overall order; all metrics across; some metrics by stratum; then where the numbers come from."""
     facts = runs[0].facts
     suite, n = facts["suite"], len(facts["case_ids"])
     height, width = suite["size"]
@@ -122,7 +131,11 @@ def markdown(runs: Sequence[Scored], standing: Standings, long_csv: str, cases_c
         "Floor: the same metric on the reference videos (set metrics: one half of them against the other, at half n). "
         "Arrows say which way is better; `flashbench list metrics` says what each is and cannot see.",
         "",
-        *_table(
+        *overall.page([run.model for run in runs], order),
+        "",
+        "## Every metric",
+        "",
+        *table_lines(
             ["model", *(f"{m} {ARROWS[METRICS[m].direction]}".strip() if m in METRICS else m for m in names), "failed"],
             _wide(runs, names),
         ),
@@ -136,7 +149,7 @@ def markdown(runs: Sequence[Scored], standing: Standings, long_csv: str, cases_c
                 "",
                 f"## {metric} by number of objects{note}",
                 "",
-                *_table(["model", *strata], _by_stratum(runs, metric, strata)),
+                *table_lines(["model", *strata], _by_stratum(runs, metric, strata)),
             ]
     prints = ", ".join(f"{name} `{value}`" for name, value in facts["metrics"].items())
     lines += [
@@ -145,7 +158,7 @@ def markdown(runs: Sequence[Scored], standing: Standings, long_csv: str, cases_c
         "",
         f"Fingerprints of the metrics (definition and networks): {prints}.",
         "",
-        *_table(["model", "fingerprint", "seed", "code", "machine"], [_origin(r) for r in runs]),
+        *table_lines(["model", "fingerprint", "seed", "code", "machine"], [_origin(r) for r in runs]),
     ]
     return "\n".join(lines) + "\n"
 
@@ -168,19 +181,19 @@ def _ranking(runs: Sequence[Scored], standing: Standings) -> list[str]:
         return []
     lines = []
     for metric, held in whole.items():
-        spans = [str(r.rank_lo) if r.rank_lo == r.rank_hi else f"{r.rank_lo}-{r.rank_hi}" for r in held]
+        spans = [span(r.rank_lo, r.rank_hi) for r in held]
         known = [r.resolvable for r in held if r.resolvable == r.resolvable]
         smallest = short(float(np.median(known))) if known else ""
         lines.append([f"{metric} {ARROWS[METRICS[metric].direction]}", *spans, smallest])
     return [
         "",
-        "## Ranks",
+        "## Ranks by metric",
         "",
         "A span (2-4) means that these cases do not tell those models apart: paired tests over cases, corrected by "
         "Holm over all pairs of models, 5 %. Last column: the smallest true difference that these cases would show "
         "four times in five, the median over pairs.",
         "",
-        *_table(["metric", *(r.model for r in runs), "resolvable"], lines),
+        *table_lines(["metric", *(r.model for r in runs), "resolvable"], lines),
     ]
 
 
@@ -207,9 +220,3 @@ def _origin(run: Scored) -> list[str]:
         code,
         f"{cpu['model']} ({cpu['flags']})",
     ]
-
-
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table."""
-    cells = [[cell.replace("|", "\\|") for cell in line] for line in [header, ["-"] * len(header), *lines]]
-    return [f"| {' | '.join(line)} |" for line in cells]

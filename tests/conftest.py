@@ -9,7 +9,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import nan as NAN
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,10 @@ ENVIRONMENT = {
 
 @pytest.fixture
 def scored_run(tmp_path: Path) -> Callable[..., Path]:
-    """`scored_run(folder, model, epe, shift=0.0, **changes)`: a scored run of made-up values, with its features.
+    """`scored_run(folder, model, epe, shift=0.0, more={}, **changes)`: a scored run of made-up values and features.
 
-    epe: value of each case (a number: 2 cases of that value); shift: of its i3d features against the references';
-    changes: of results.json. References lie in `tmp_path / "cache"`.
+    epe: value of each case (a number: 2 cases of that value); shift: of its i3d features against the references'; more:
+    metric -> value of each case, over a floor of 0.8; changes: of results.json. References lie in `tmp_path / "cache"`.
     """
 
     def features(path: Path, seed: int, shift: float) -> None:
@@ -64,8 +64,15 @@ def scored_run(tmp_path: Path) -> Callable[..., Path]:
         write_npz(path, features=rows, key=np.array(path.stem))
 
     def make(
-        folder: Path, model: str, /, epe: float | Sequence[float] = 2.5, shift: float = 0.0, **changes: Any
+        folder: Path,
+        model: str,
+        /,
+        epe: float | Sequence[float] = 2.5,
+        shift: float = 0.0,
+        more: Mapping[str, Sequence[float]] | None = None,
+        **changes: Any,
     ) -> Path:
+        more = more or {}
         values = [epe, epe] if isinstance(epe, float | int) else list(epe)
         ids = [f"{1 + k % 2}-{k // 2}" for k in range(len(values))]
         run = folder / model
@@ -80,11 +87,15 @@ def scored_run(tmp_path: Path) -> Callable[..., Path]:
             for metric, n, value, floor in (
                 ("fvd_i3d", 3 * len(ids), 100 * mean, 50.0),
                 ("epe_lk", len(ids), mean, 0.5),
+                *((name, len(ids), float(np.mean(of)), 0.8) for name, of in more.items()),
             )
             for stratum in ("1", "2", "all")
         ]
         cases = [
-            CaseScore(i, i[0], False, {"epe_lk": v}, {"epe_lk": 0.5}, {}, {}) for i, v in zip(ids, values, strict=True)
+            CaseScore(i, i[0], False, own, {**dict.fromkeys(own, 0.8), "epe_lk": 0.5}, {}, {})
+            for i, own in (
+                (i, {"epe_lk": values[k], **{name: of[k] for name, of in more.items()}}) for k, i in enumerate(ids)
+            )
         ]
         suite = {
             "name": "small", "content_sha256": "a" * 64, "seed": 0, "size": [32, 64], "frames": 20, "fps": 24.0,

@@ -135,7 +135,7 @@ def csv_text(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     for line in lines:
-        writer.writerow(["" if v is None or v != v else repr(v) if isinstance(v, float) else v for v in line])
+        writer.writerow(["" if v is None or v != v else repr(float(v)) if isinstance(v, float) else v for v in line])
     return out.getvalue()
 
 
