@@ -8,8 +8,7 @@ of them. So the measurements of 48 cases of `static` are taken again and again u
 them, sums them up by stratum with all metrics, and writes the tables. Its peak is the whole process's, the scoring of
 one case (already measured) included. The leaderboard is made of copies of that run under other names, with its ranks,
 intervals and tests of all pairs in every stratum, which are as the square of the models. The exponent is that of the
-time between the two largest numbers. Building keeps up to some hundreds of cut-outs and backgrounds a process, which
-fill up over the first hundreds of cases; beyond, its memory has a bound.
+time between the two largest numbers.
 """
 
 from __future__ import annotations

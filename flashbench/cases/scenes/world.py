@@ -201,7 +201,7 @@ def _sprite_texture(code: str, split: str, mirror: bool) -> tuple[Texture, Textu
     return Texture.build(np.ascontiguousarray(rgba)), Texture.build(dark, largest=48)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)  # a quarter of a megabyte each; more save little, since hardly two scenes need the same
 def _ground_texture(name: str, split: str, blur: int, texels: int) -> Texture:
     """Background with its shorter side at about `texels`, defocused by `blur` thousandths of that."""
     ground = next(b for b in load_atlas().backgrounds(split) if b.name == name)
