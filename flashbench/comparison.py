@@ -14,6 +14,7 @@ import numpy.typing as npt
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
 from flashbench.errors import InputError
 from flashbench.files.atomic import read_npz
@@ -21,6 +22,7 @@ from flashbench.metrics.catalogue import METRICS
 from flashbench.metrics.values import SET_METRICS
 from flashbench.runs.generate import Tick, silent
 from flashbench.runs.measure import set_features
+from flashbench.runs.provenance import cores
 from flashbench.runs.results import csv_text
 from flashbench.runs.score import default_cache
 from flashbench.runs.scored import Scored, check_same_measure
@@ -28,10 +30,12 @@ from flashbench.runs.table import ARROWS, short
 from flashbench.statistics import paired, sets
 from flashbench.statistics.paired import Difference
 from flashbench.statistics.ranks import holm, pairs_of, tie_groups
+from flashbench.workers import spread
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 SPLITS = 100  # of the cases into halves, for set metrics
+WORTH_A_FORK = 500  # rows of features of a run, from which on runs are shared out among the cores
 
 
 @dataclass(frozen=True)
@@ -126,16 +130,22 @@ class Beside:
 
     def _halved(self, metric: str, stratum: str) -> list[tuple[float, Floats]]:
         ids, (extractor,) = self.members(stratum), METRICS[metric].needs
-        out, kernel = [], SET_METRICS[metric].kernel
-        for run in self.runs:
-            pair = self.features(run, extractor, ids)
+        kernel = SET_METRICS[metric].kernel
+
+        def of(number: str) -> tuple[int, tuple[float, Floats]]:
+            ours, theirs = self.features(self.runs[int(number)], extractor, ids)
             take: Callable[[Bools], float]
             if kernel is not None:
-                take = partial(sets.mmd_from, sets.pair_terms(*pair, kernel.degree, kernel.coef0, kernel.scale))
+                take = partial(sets.mmd_from, sets.pair_terms(ours, theirs, kernel.degree, kernel.coef0, kernel.scale))
             else:
-                take = sets.frechet_of(*pair)
-            out.append(sets.halved(take, len(ids), self.splits))
-        return out
+                take = sets.frechet_of(ours, theirs)
+            return int(number), sets.halved(take, len(ids), self.splits)
+
+        rows = len(ids) * len(self.features(self.runs[0], extractor, ids[:1])[0][0])
+        workers = cores() if rows >= WORTH_A_FORK else 1
+        with threadpool_limits(1):  # by any number of cores the same bits
+            found = dict(spread(of, [str(k) for k in range(len(self.runs))], workers))
+        return [found[k] for k in range(len(self.runs))]
 
     def pairs(self, metric: str, stratum: str = "all") -> dict[tuple[int, int], Comparison]:
         """All pairs of runs; differences are first minus second."""
