@@ -1,39 +1,27 @@
 """Accuracy of the tracker `lk` on the true videos of sprites-v1: the floor of every trajectory metric.
 
 Every position is known there. Distances at 256 x 256 scale, frame 0 left out. `--cases N` takes the first N only,
-`--seed K` those of another suite. Beside the rows of the report it prints a table by stratum and by motion family, over
-frames on which at least a pixel of the object is visible: error of its centre (px), share of frames on which that is
-more than 8 px or the object is said to be invisible (lost: only the latter), mask overlap.
+`--seed K` those of another suite. Beside the rows of the report it prints a table by motion family, size and how much of
+an object is in view, as docs/validity.md has it.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections import defaultdict
-from typing import NamedTuple
 
 import numpy as np
 from reporting import row
 
 from flashbench.cases.schema import Case
 from flashbench.cases.suites import open_suite
-from flashbench.metrics.regions import mask_iou
 from flashbench.metrics.tracks import to_256
 from flashbench.metrics.values import CASE_METRICS, Sample
 from flashbench.tracking.lk import LKTracker
 from flashbench.tracking.protocol import ObjectTracks
+from flashbench.validation.trackers import OFF, grouped, lines, seen_of
 
 METRICS = ("epe_lk", "epe_lk_median", "miou_lk", "biou_lk")
-OFF = 8.0
-
-
-class Seen(NamedTuple):
-    """One object on the F frames on which it is visible, frame 0 left out: each `[F]`."""
-
-    error: np.ndarray
-    lost: np.ndarray
-    overlap: np.ndarray
 
 
 def main() -> None:
@@ -43,54 +31,27 @@ def main() -> None:
     asked = parser.parse_args()
     suite, tracker = open_suite("sprites-v1", seed=asked.seed), LKTracker()
     values: dict[str, list[float]] = {name: [] for name in METRICS}
-    off, seconds, groups = [], [], defaultdict(list)
+    off, seconds, seen = [], [], []
     for case_id in suite.case_ids[: asked.cases]:
         case, video = suite.load_case(case_id), suite.load_reference(case_id)
         start = time.perf_counter()
         found = tracker.track(video, case)
         seconds.append(time.perf_counter() - start)
-        sample = Sample(case, {"lk": found._asdict()})
+        arrays = found._asdict()
+        sample = Sample(case, {"lk": arrays})
         for name in METRICS:
             values[name].append(CASE_METRICS[name](sample))
         off += points_off(case, found)
-        for n, family in enumerate(case.meta["families"]):
-            seen = seen_of(case, found, n)
-            groups[f"{case.stratum} objects"].append(seen)
-            groups[family].append(seen)
-            groups["all"].append(seen)
-    table(groups)
+        seen += [(family, seen_of(case, arrays, n)) for n, family in enumerate(case.meta["families"])]
+    print("\n".join(lines(grouped(seen).items())))
     row("epe_lk, median of the videos", float(np.nanmedian(values["epe_lk"])), "px of 256", "< 0.6")
     row("epe_lk, mean of the videos", float(np.nanmean(values["epe_lk"])), "px of 256")
     row("epe_lk_median, median of the videos", float(np.nanmedian(values["epe_lk_median"])), "px of 256")
     row("visible points more than 8 px off", 100 * float(np.mean(np.concatenate(off))), "%", "< 3")
-    row(
-        "visible objects said to be invisible", 100 * float(np.concatenate([s.lost for s in groups["all"]]).mean()), "%"
-    )
+    row("visible objects said to be invisible", 100 * float(np.concatenate([s.lost for _, s in seen]).mean()), "%")
     row("miou_lk, mean of the videos", float(np.nanmean(values["miou_lk"])), "", "> 0.85")
     row("biou_lk, mean of the videos", float(np.nanmean(values["biou_lk"])))
     row("tracking one video", float(np.mean(seconds)), "s")
-
-
-def seen_of(case: Case, found: ObjectTracks, n: int) -> Seen:
-    """How well object n was found."""
-    asked = case.objects[n]
-    at = np.nonzero(asked.visible)[0]
-    at = at[at > 0]
-    error = np.linalg.norm(to_256(found.centres[n], case.size) - to_256(asked.path, case.size), axis=-1)[at]
-    assert asked.masks is not None
-    return Seen(error, ~found.visible[n, at], mask_iou(found.masks[n, at], asked.masks[at]))
-
-
-def table(groups: dict[str, list[Seen]]) -> None:
-    """Prints one line a group, pooled over objects and frames."""
-    print(f"{'':16} objects  median    mean  > 8 px    lost    miou")
-    for name, objects in sorted(groups.items()):
-        error, lost, overlap = (np.concatenate(column) for column in zip(*objects, strict=True))
-        far = 100 * ((error > OFF) | lost).mean()
-        print(
-            f"{name:16} {len(objects):7d} {np.median(error):7.2f} {error.mean():7.2f} {far:6.2f}% "
-            f"{100 * lost.mean():6.2f}% {overlap.mean():7.3f}"
-        )
 
 
 def points_off(case: Case, found: ObjectTracks) -> list[np.ndarray]:

@@ -540,15 +540,20 @@ def validate(
 
     Hours on two cores; what is done is kept, and the same command goes on.
     """
+    from flashbench import overall
     from flashbench.cases.suites import open_suite
     from flashbench.files.atomic import write_text
     from flashbench.metrics.catalogue import choose
+    from flashbench.models.corrupted import DAMAGES
+    from flashbench.runs.extractors import extractors
     from flashbench.runs.progress import progress
-    from flashbench.validation import page, study
+    from flashbench.runs.score import default_cache
+    from flashbench.validation import page, study, trackers
 
     chosen = study.chosen(only)
     with progress() as tick:
-        wanted = choose(_names(metrics), open_suite(suite).pictures)
+        opened = open_suite(suite, cases=cases)
+        wanted = choose(_names(metrics), opened.pictures)
         study.make_runs(root, wanted, suite, cases, chosen, tick)
         found = []
         for done, corruption in enumerate(chosen):
@@ -557,9 +562,12 @@ def validate(
         tick("compare", len(chosen), len(chosen))
     picture, table = output.with_suffix(".png"), output.with_suffix(".csv")
     verdicts, beside = study.verdicts(found), study.cheats_beside(root, models)
+    tracker = extractors(["lk"])["lk"]
+    blurred = DAMAGES["blur"].levels
+    seen = trackers.tables(root, opened, tracker, default_cache(), "blur", blurred)
+    text = page.page(verdicts, beside.runs, overall.order(beside), seen, len(beside.ids), picture.name, table.name)
     write_text(table, study.findings_csv(found))
     page.picture(verdicts, picture)
-    text = page.page(verdicts, beside, len(beside[0].facts["case_ids"]), picture.name, table.name)
     write_text(output, text)
     for path in (output, picture, table):
         click.echo(path)

@@ -12,12 +12,13 @@ from flashbench.cases.scenes import sprites
 from flashbench.cases.scenes.world import render
 from flashbench.cases.schema import Case, Suite
 from flashbench.errors import InputError, meant
-from flashbench.models.corruptions import CORRUPTIONS, STRENGTHS
+from flashbench.models.corruptions import CORRUPTIONS, STRENGTHS, Corruption
 from flashbench.models.protocol import ModelFactory, VideoModel
-from flashbench.models.staging import STAGINGS
+from flashbench.models.staging import STAGINGS, Staging
 
 VERSION = 1  # part of the fingerprints: raise it when a corruption makes other pixels
 SEPARATOR = "@"
+DAMAGES: dict[str, Corruption | Staging] = {**CORRUPTIONS, **STAGINGS}
 
 
 def _rng(*parts: object) -> np.random.Generator:
@@ -30,7 +31,7 @@ class Corrupted:
 
     def __init__(self, suite: Suite, corruption: str, strength: int) -> None:
         self.suite, self.corruption, self.strength = suite, corruption, strength
-        held = CORRUPTIONS.get(corruption) or STAGINGS[corruption]
+        held = DAMAGES[corruption]
         self.level = held.levels[strength - 1]
         self.name = f"{corruption}{SEPARATOR}{strength}"
         self.fingerprint = hashlib.sha256(f"corrupted {self.name} {self.level} {VERSION}".encode()).hexdigest()
@@ -105,9 +106,8 @@ def corrupted(suite: Suite, name: str) -> Corrupted:
         InputError: an unknown corruption, a strength that is not 1 to 5, a suite without scenes.
     """
     corruption, _, strength = name.partition(SEPARATOR)
-    known = [*CORRUPTIONS, *STAGINGS]
-    if corruption not in known:
-        mend = f"{meant(corruption, known)}known: {', '.join(known)}"
+    if corruption not in DAMAGES:
+        mend = f"{meant(corruption, DAMAGES)}known: {', '.join(DAMAGES)}"
         raise InputError(f"corruption {corruption!r}", "is unknown", mend)
     if strength not in {str(s) for s in STRENGTHS}:
         raise InputError(f"corruption {name!r}", f"strength is {strength!r}", "write NAME@1 to NAME@5")

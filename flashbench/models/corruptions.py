@@ -126,7 +126,7 @@ def camera_shake(video: Video, level: float, rng: np.random.Generator) -> Video:
 
 
 CORRUPTIONS: dict[str, Corruption] = {
-    "blur": Corruption("Gaussian blur, sigma in px@256", (1, 2, 4, 8, 16), blur),
+    "blur": Corruption("Gaussian blur, sigma in px@256", (1.5, 2, 4, 8, 16), blur),
     "noise": Corruption("white noise, sd of 255", (4, 8, 16, 32, 64), noise),
     "h264": Corruption("x264 at a constant quantiser", (22, 29, 36, 43, 50), h264),
     "flicker": Corruption("each frame brighter or darker by this share", (0.02, 0.04, 0.08, 0.16, 0.32), flicker),

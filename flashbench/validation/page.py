@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from flashbench import overall
 from flashbench.files.atomic import replacing
+from flashbench.markdown import table_lines
 from flashbench.metrics.catalogue import METRICS
-from flashbench.models.corruptions import CORRUPTIONS
-from flashbench.models.staging import STAGINGS
+from flashbench.models.corrupted import DAMAGES
 from flashbench.runs.scored import Scored
 from flashbench.runs.table import ARROWS, short
 from flashbench.validation.study import Verdict
@@ -59,9 +60,28 @@ def picture(verdicts: Sequence[Verdict], path: Path) -> None:
     plt.close(figure)
 
 
-def page(verdicts: Sequence[Verdict], beside: Sequence[Scored], cases: int, picture_name: str, csv_name: str) -> str:
-    """The page in Markdown."""
-    metrics, corruptions, held = _table(verdicts)
+# What is no business of a metric: how a video looks, of where objects go; where they go, of how it looks.
+LOOKS = ("blur", "noise", "h264", "flicker", "colour")
+PATHS = ("path_offset", "path_mirrored", "objects_swapped")
+OF_LOOKS = ("fvd_i3d", "mmd_i3d", "fid_lite0", "text_lit", "subject_lite0", "background_lite0", "flicker")
+CUTOUT = (
+    "`cutout` fills in what is behind the objects and moves their pixels of frame 0 along the asked paths. It needs no "
+    "model, and in a world of sprites over photographs that is nearly what the truth is: nothing turns its other side, "
+    "bends, or stands in changing light. So its place in this table says how well pasting does in such a world, and "
+    "of real footage it says nothing. A model below it has not learnt to paste; one above it need not have learnt more."
+)
+
+
+def page(
+    verdicts: Sequence[Verdict],
+    beside: Sequence[Scored],
+    order: overall.Order,
+    trackers: Mapping[str, Sequence[str]],
+    cases: int,
+    picture_name: str,
+    csv_name: str,
+) -> str:
+    """The page in Markdown. trackers: tables (`trackers.lines`) by title."""
     lines = [
         "# What the metrics see",
         "",
@@ -72,27 +92,69 @@ def page(verdicts: Sequence[Verdict], beside: Sequence[Scored], cases: int, pict
         "",
         f"![first strength resolved, by metric and corruption]({picture_name})",
         "",
-        f"| metric | {' | '.join(c.replace('_', ' ') for c in corruptions)} |",
-        f"| - |{' - |' * len(corruptions)}",
+        *_matrix(verdicts),
+        "",
+        "## What should not matter",
+        "",
+        "How a video looks is no business of metrics of paths, and where objects go none of metrics of looks. Where "
+        f"they react all the same, the first strength of {', '.join(LOOKS)} or of {', '.join(PATHS)}:",
+        "",
+        *_reactions(verdicts),
+        "",
+        "## The corruptions",
+        "",
+        *_levels(list(dict.fromkeys(v.corruption for v in verdicts))),
+        "",
+        *(line.replace("## Overall", "## Controls, cheats and models") for line in overall.page(_names(beside), order)),
+        "",
+        *_beside(beside),
+        "",
+        CUTOUT,
     ]
-    for m in metrics:
-        lines.append(
-            f"| {m} {ARROWS[METRICS[m].direction]} | {' | '.join(cell(held.get((m, c))) for c in corruptions)} |"
-        )
-    lines += ["", "## The corruptions", "", "| corruption | what | strengths 1 to 5 |", "| - | - | - |"]
-    for c in corruptions:
-        what, levels, _ = CORRUPTIONS.get(c) or STAGINGS[c]
-        lines.append(f"| {c} | {what} | {', '.join(f'{v:g}' for v in levels)} |")
-    lines += ["", "## Controls, cheats and models", "", *_beside(beside)]
+    for title, table in trackers.items():
+        lines += ["", f"## {title}", "", *table]
     return "\n".join(lines) + "\n"
+
+
+def _names(runs: Sequence[Scored]) -> list[str]:
+    return [run.model for run in runs]
+
+
+def _arrow(metric: str) -> str:
+    return f"{metric} {ARROWS[METRICS[metric].direction]}".strip()
+
+
+def _matrix(verdicts: Sequence[Verdict]) -> list[str]:
+    metrics, corruptions, held = _table(verdicts)
+    rows = [[_arrow(m), *(cell(held.get((m, c))) for c in corruptions)] for m in metrics]
+    return table_lines(["metric", *(c.replace("_", " ") for c in corruptions)], rows)
+
+
+def _reactions(verdicts: Sequence[Verdict]) -> list[str]:
+    """Metrics with the corruptions that they should not see but do."""
+    metrics, corruptions, held = _table(verdicts)
+    rows = []
+    for m in metrics:
+        others = LOOKS if "lk" in METRICS[m].needs else PATHS if m in OF_LOOKS else ()
+        there = [(c, held[m, c]) for c in others if c in corruptions]
+        if there:
+            rows.append([m, ", ".join(f"{c} {cell(v)}" for c, v in there if v.first) or "none"])
+    return table_lines(["metric", "reacts to"], rows)
+
+
+def _levels(corruptions: Sequence[str]) -> list[str]:
+    rows = []
+    for c in corruptions:
+        what, levels, _ = DAMAGES[c]
+        rows.append([c, what, ", ".join(f"{v:g}" for v in levels)])
+    return table_lines(["corruption", "what", "strengths 1 to 5"], rows)
 
 
 def _beside(runs: Sequence[Scored]) -> list[str]:
     """Models down, some metrics across, over all cases."""
     have = [m for m in SHOWN if any(r.metric == m for run in runs for r in run.rows)]
-    lines = [f"| model | {' | '.join(f'{m} {ARROWS[METRICS[m].direction]}'.strip() for m in have)} |"]
-    lines.append(f"| - |{' - |' * len(have)}")
+    rows = []
     for run in runs:
         of = {r.metric: r.value for r in run.rows if r.stratum == "all"}
-        lines.append(f"| {run.model} | {' | '.join(short(of[m]) if m in of else '' for m in have)} |")
-    return lines
+        rows.append([run.model, *(short(of[m]) if m in of else "" for m in have)])
+    return table_lines(["model", *map(_arrow, have)], rows)

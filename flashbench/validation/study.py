@@ -11,12 +11,11 @@ import numpy as np
 from flashbench.comparison import Beside, Comparison
 from flashbench.errors import InputError
 from flashbench.metrics.catalogue import METRICS, Metric
-from flashbench.models.corrupted import CHEATS, SEPARATOR
-from flashbench.models.corruptions import CORRUPTIONS, STRENGTHS
-from flashbench.models.staging import STAGINGS
+from flashbench.models.corrupted import CHEATS, DAMAGES, SEPARATOR
+from flashbench.models.corruptions import STRENGTHS
 from flashbench.runs.generate import Tick, silent
 from flashbench.runs.results import csv_text
-from flashbench.runs.scored import Scored, read_scored
+from flashbench.runs.scored import read_scored
 from flashbench.runs.session import generate_run, score_run
 from flashbench.statistics.ranks import holm
 
@@ -30,23 +29,15 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def corruptions() -> list[str]:
-    return [*CORRUPTIONS, *STAGINGS]
-
-
 def chosen(only: Sequence[str]) -> list[str]:
     """The named corruptions in the table's order; all where none is named.
 
     Raises:
         InputError: an unknown corruption.
     """
-    if unknown := [c for c in only if c not in corruptions()]:
-        raise InputError("--only", f"unknown corruption {unknown[0]!r}", f"choose of {', '.join(corruptions())}")
-    return [c for c in corruptions() if not only or c in only]
-
-
-def level_of(corruption: str, strength: int) -> float:
-    return (CORRUPTIONS.get(corruption) or STAGINGS[corruption]).levels[strength - 1]
+    if unknown := [c for c in only if c not in DAMAGES]:
+        raise InputError("--only", f"unknown corruption {unknown[0]!r}", f"choose of {', '.join(DAMAGES)}")
+    return [c for c in DAMAGES if not only or c in only]
 
 
 @dataclass(frozen=True)
@@ -100,7 +91,7 @@ def make_runs(
 
     What is there already is kept. only: corruptions, None for all.
     """
-    chosen = corruptions() if only is None else list(only)
+    chosen = list(DAMAGES) if only is None else list(only)
     names = [*CONTROLS, *CHEATS, *(f"{c}{SEPARATOR}{s}" for c in chosen for s in STRENGTHS)]
     for done, name in enumerate(names):
         tick("validate", done, len(names))
@@ -170,12 +161,13 @@ def findings_csv(found: Sequence[Finding]) -> str:
     lines = []
     for f in found:
         c, d = f.comparison, f.comparison.difference
-        level = level_of(f.corruption, f.strength)
+        level = DAMAGES[f.corruption].levels[f.strength - 1]
         numbers = [f.strength, level, d.n, c.b, c.a, d.value, d.lo, d.hi, f.p]
         lines.append([f.metric, f.corruption, *numbers, int(f.worse), int(f.resolved)])
     return csv_text(COLUMNS, lines)
 
 
-def cheats_beside(root: Path, models: Sequence[Path]) -> list[Scored]:
+def cheats_beside(root: Path, models: Sequence[Path], cache: Path | None = None) -> Beside:
     """The runs of controls, cheats and models that the page sets beside each other."""
-    return [*(read_scored(root / name) for name in (*CONTROLS, *CHEATS)), *(read_scored(m) for m in models)]
+    runs = [*(read_scored(root / name) for name in (*CONTROLS, *CHEATS)), *(read_scored(m) for m in models)]
+    return Beside(runs, cache, SPLITS)

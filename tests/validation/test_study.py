@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from flashbench import overall
 from flashbench.cases.folder import save_suite
 from flashbench.cases.scenes import sprites_suite
 from flashbench.comparison import Comparison
 from flashbench.errors import InputError
 from flashbench.metrics.catalogue import choose
-from flashbench.models.corrupted import CHEATS
+from flashbench.models.corrupted import CHEATS, DAMAGES
 from flashbench.statistics.paired import Difference
 from flashbench.validation import page, study
 from flashbench.validation.study import Finding, findings, findings_csv, make_runs, verdicts
@@ -90,14 +91,19 @@ def test_monotone() -> None:
 def test_the_page_and_its_picture(root: Path, tmp_path: Path) -> None:
     found = [f for c in ("flicker", "path_offset") for f in findings(root, c)]
     held = verdicts(found)
-    text = page.page(held, study.cheats_beside(root, []), 9, "validity.png", "validity.csv")
+    beside = study.cheats_beside(root, [], root.parent / "cache" / "flashbench" / "measurements")
+    seen = {"The tracker": ["| a table |"]}
+    text = page.page(held, beside.runs, overall.order(beside), seen, 9, "validity.png", "validity.csv")
     assert "over 9 cases" in text and "| flicker ↑ | 1 | . |" in text.replace("1~", "1")
     assert "| path_offset | beside the path, px@256 | 2, 4, 8, 16, 32 |" in text and "| half_second_late |" in text
+    assert "No overall order: miou_lk and delta_avg_lk and fvd_i3d not taken of every model." in text
+    assert "| epe_lk | none |" in text and "| flicker | none |" in text  # what should not matter to them does not
+    assert "\n## The tracker\n\n| a table |\n" in text
     page.picture(held, tmp_path / "validity.png")
     assert (tmp_path / "validity.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_which_corruptions() -> None:
-    assert study.chosen([]) == study.corruptions() and study.chosen(["path_offset", "blur"]) == ["blur", "path_offset"]
+    assert study.chosen([]) == list(DAMAGES) and study.chosen(["path_offset", "blur"]) == ["blur", "path_offset"]
     with pytest.raises(InputError, match="unknown corruption 'blurr'; choose of blur"):
         study.chosen(["blurr"])
