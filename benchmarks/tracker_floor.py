@@ -1,8 +1,8 @@
 """Accuracy of the tracker `lk` on the true videos of sprites-v1: the floor of every trajectory metric.
 
 Every position is known there. Distances at 256 x 256 scale, frame 0 left out. `--cases N` takes the first N only,
-`--seed K` those of another suite. Beside the rows of the report it prints a table by motion family, size and how much of
-an object is in view, as docs/validity.md has it.
+`--seed K` those of another suite. Beside the rows of the report it prints a table by motion family, size and how much
+of an object is in view, as docs/validity.md has it.
 """
 
 from __future__ import annotations
