@@ -17,7 +17,7 @@ from flashbench.tracking import occlusion, redetect
 from flashbench.tracking.flow import flow, seeds
 from flashbench.tracking.matched import build_blobs
 from flashbench.tracking.similarity import F64, Bools, Index, Pose, at_rest, join
-from flashbench.tracking.template import F32, Fit, Prior, align, build, compare, local_shifts, read
+from flashbench.tracking.template import F32, Fit, Prior, align, build, compare, local_shifts, near, read
 from flashbench.tracking.views import CELL, View, Views
 
 
@@ -142,7 +142,7 @@ class Follower:
         self.templates = build(self.first.fine, masks, native, settings.samples)
         self.exists = self.templates.total > 0
         self.points = points - self.templates.middle[:, None]
-        self.native = native
+        self.near = near(self.templates, self.points, 2 * native, settings.ease)
         self.blobs = build_blobs(self.first, masks, self.templates)
         self._seeds = seeds(self.first.gray, masks, self.templates, settings.points, native)
         self._finders: dict[int, redetect.Finder] = {}
@@ -221,7 +221,8 @@ class Follower:
     def _retried(self, after: View, view: View, here: State, back: State, which: Index, front: F64) -> State:
         """The state `here`, but for those of the objects `which` that fit better when followed from the next frame."""
         flowed, coast = self._predict(after, view, back, which)
-        covers = occlusion.covers(self.masks, self.templates, here.pose.where(here.found, coast), front, self.exists)
+        about = here.pose.where(here.found, coast)
+        covers = occlusion.covers(self.masks, self.templates, about, front, self.exists, which)
         guess = self._try(view, np.tile(which, 2), join(flowed.take(which), coast.take(which)), covers)
         k = len(which)
         best = np.arange(k) + k * (guess.score[k:] > guess.score[:k])
@@ -277,7 +278,7 @@ class Follower:
         seen = self.in_view(which, start, covers)
         scales = (s.match,) * 4
         fit = align(view.fine, self.templates, which, start, seen, self._prior(start, wild), s.noise, scales)
-        local = local_shifts(self.templates, which, fit, seen, self.points[which], 2 * self.native, s.ease)
+        local = local_shifts(self.near, self.templates, which, fit, seen)
         return self.judge(view, which, wild, fit, seen), local
 
     def _prior(self, start: Pose, wild: Bools) -> Prior:

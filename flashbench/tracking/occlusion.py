@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from flashbench.tracking.similarity import F64, Bools, Pose, inverse, total
+from flashbench.tracking.similarity import F64, Bools, Index, Pose, inverse, total
 from flashbench.tracking.template import F32, Templates, read, within
 from flashbench.tracking.views import CELL
 
@@ -14,8 +14,7 @@ COVER = 2  # px of the tracking scale that a pixel of a cover stands for
 
 def overlapping(templates: Templates, pose: Pose) -> list[tuple[int, int]]:
     """Ordered pairs (i, j), i != j, of objects whose circles meet."""
-    far = np.linalg.norm(templates.samples, axis=-1).max(1)
-    reach = far * np.sqrt(np.abs(np.linalg.det(pose.matrix))) * 1.15
+    reach = templates.far * np.sqrt(np.abs(np.linalg.det(pose.matrix))) * 1.15
     apart = np.linalg.norm(pose.position[:, None] - pose.position[None], axis=-1)
     near = (apart < reach[:, None] + reach[None]) & (templates.total > 0)[:, None] & (templates.total > 0)[None]
     np.fill_diagonal(near, False)
@@ -32,19 +31,23 @@ def carried(mask: F32, middle: F64, matrix: F64, position: F64, size: tuple[int,
     return np.asarray(cv2.warpAffine(mask, warp, (size[1], size[0]), flags=flags), np.float32)
 
 
-def covers(masks: list[F32], templates: Templates, pose: Pose, front: F64, found: Bools) -> list[F32 | None]:
+def covers(
+    masks: list[F32], templates: Templates, pose: Pose, front: F64, found: Bools, which: Index | None = None
+) -> list[F32 | None]:
     """Where nothing is in front of each object: float32 `[H / COVER, W / COVER]` in 0..1; None: everywhere.
 
     Args:
         masks: soft frame-0 masks `[H, W]`.
         front: `front[j, i]`, the probability that j is in front of i.
         found: objects that can hide others.
+        which: objects whose cover is asked for, the others get None; None: all.
     """
     size = templates.size[0] // COVER, templates.size[1] // COVER
     out: list[F32 | None] = [None] * len(masks)
     drawn: dict[int, F32] = {}
+    asked = set(range(len(masks)) if which is None else which.tolist())
     for i, j in overlapping(templates, pose):
-        if front[j, i] < 0.05 or not found[j]:
+        if i not in asked or front[j, i] < 0.05 or not found[j]:
             continue
         if j not in drawn:
             drawn[j] = carried(masks[j], templates.middle[j], pose.matrix[j], pose.position[j], size, COVER)

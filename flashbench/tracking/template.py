@@ -17,6 +17,9 @@ from flashbench.tracking.similarity import F64, Index, Pose, from_modes, inverse
 
 F32 = npt.NDArray[np.float32]
 UPPER = np.triu_indices(6)
+# Of the 21 upper entries of a symmetric 6 x 6 matrix, the one that stands at each of its 36 places.
+_WHOLE = np.zeros((6, 6), np.int64)
+_WHOLE[UPPER] = _WHOLE.T[UPPER] = np.arange(len(UPPER[0]))
 
 
 class Templates(NamedTuple):
@@ -27,7 +30,7 @@ class Templates(NamedTuple):
         samples: `[N, K, 2]` px from the middle.
         weight: `[N, K]`: pixels of the video that a sample stands for, at most one; zero for padding.
         total: `[N]`: sum of the weights, zero for an object without a mask.
-        radius: `[N]` px: root mean square distance of the samples from the middle.
+        radius: `[N]` px: root mean square distance of the samples from the middle; far: `[N]` px, the largest.
         colours: float32 `[N, K, 3]` in 0..1.
         slopes: float32 `[N, 3 K, 6]`: change of the colours with the unknowns, all of them in px at the radius.
         products: float32 `[N, K, 21]`: upper triangles of slope times slope, summed over colours.
@@ -39,6 +42,7 @@ class Templates(NamedTuple):
     weight: F64
     total: F64
     radius: F64
+    far: F64
     colours: F32
     slopes: F32
     products: F32
@@ -77,15 +81,14 @@ class Fit(NamedTuple):
 
 def read(image: F32, at: F64) -> F32:
     """Bilinear values `[R, K, ...]` of float32 `[H, W, ...]` at `[R, K, 2]` px; beyond the border the border's."""
-    x, y = at[..., 0].astype(np.float32), at[..., 1].astype(np.float32)
-    out = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    out = cv2.remap(image, at.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.float32)
 
 
 def within(at: F64, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Whether points `[..., 2]` px lie in a frame of (H, W)."""
-    x, y = at[..., 0], at[..., 1]
-    return np.asarray((x > -0.5) & (y > -0.5) & (x < size[1] - 0.5) & (y < size[0] - 0.5))
+    inside = (at > -0.5) & (at < np.array([size[1] - 0.5, size[0] - 0.5]))
+    return np.asarray(inside[..., 0] & inside[..., 1])
 
 
 def build(frame: F32, masks: list[F32], native: float, most: int) -> Templates:
@@ -111,7 +114,8 @@ def build(frame: F32, masks: list[F32], native: float, most: int) -> Templates:
     slopes = _slopes(frame, at, samples / radius[:, None, None])
     products = np.ascontiguousarray(np.einsum("nkhp,nkhq->nkpq", slopes, slopes)[..., UPPER[0], UPPER[1]])
     colours, flat = read(frame, at), slopes.reshape(n, -1, 6)
-    return Templates(middle, samples, weight, total, radius, colours, flat, products, frame.shape[:2])
+    far = np.linalg.norm(samples, axis=-1).max(1)
+    return Templates(middle, samples, weight, total, radius, far, colours, flat, products, frame.shape[:2])
 
 
 def _grid(mask: F32, most: int, least_step: float) -> tuple[F64, float]:
@@ -175,15 +179,12 @@ def align(
     radius, mass = templates.radius[which], templates.weight[which] * seen
     tight = _tightness(prior, radius) * noise**2
     expected = inverse(similar_part(prior.pose.matrix))
-    hessian = np.zeros((len(which), 6, 6))
     for scale in scales:
         fit = _compare(image, samples, colours, pose, scale)
         w = (mass * fit.match).astype(np.float32)
-        pull = ((np.repeat(w, 3, axis=1) * fit.off.reshape(len(which), -1))[:, None] @ slopes)[:, 0]
-        flat = (w[:, None] @ products)[:, 0]
-        hessian[:, UPPER[0], UPPER[1]] = flat
-        hessian[:, UPPER[1], UPPER[0]] = flat
-        hessian[:, np.arange(6), np.arange(6)] += tight + 1e-9
+        pull = ((w[..., None] * fit.off).reshape(len(which), 1, -1) @ slopes)[:, 0]
+        hessian = (w[:, None] @ products)[:, 0, _WHOLE].astype(np.float64)
+        hessian.reshape(-1, 36)[:, ::7] += tight + 1e-9
         step = np.linalg.solve(hessian, -(pull + tight * _departure(pose, prior, expected, radius))[..., None])[..., 0]
         pose = _moved(pose, np.asarray(step, np.float64), radius)
     return _compare(image, samples, colours, pose, scales[-1])
@@ -201,11 +202,13 @@ def _departure(pose: Pose, prior: Prior, expected: F64, radius: F64) -> F64:
 
     expected: `[C, 2, 2]`, inverse of the similarity that the prior holds.
     """
-    shift = (inverse(pose.matrix) @ (pose.position - prior.pose.position)[..., None])[..., 0]
+    out = np.empty((len(radius), 6))
+    out[:, :2] = (inverse(pose.matrix) @ (pose.position - prior.pose.position)[..., None])[..., 0]
     own = similar_part(pose.matrix)
-    change = modes(expected @ own)[:, :2]
-    stretch = modes(inverse(own) @ pose.matrix)[:, 2:]
-    return np.concatenate([shift, change * radius[:, None], stretch * radius[:, None]], axis=1)
+    out[:, 2:4] = modes(expected @ own)[:, :2]
+    out[:, 4:] = modes(inverse(own) @ pose.matrix)[:, 2:]
+    out[:, 2:] *= radius[:, None]
+    return out
 
 
 def _moved(pose: Pose, step: F64, radius: F64) -> Pose:
@@ -215,24 +218,42 @@ def _moved(pose: Pose, step: F64, radius: F64) -> Pose:
     return Pose(pose.matrix @ change, pose.position + (pose.matrix @ shift[..., None])[..., 0])
 
 
-def local_shifts(
-    templates: Templates, which: Index, fit: Fit, seen: F64, points: F64, window: float, ease: float
-) -> F64:
+class Near(NamedTuple):
+    """Single points of N objects, and what of frame 0 their movement beside the objects is taken from.
+
+    Attributes:
+        window: `[N, P, K]`, Gaussian weights of the samples round each of P points.
+        slopes: float32 `[N, K, 3, 2]`, change of the colours with a shift in x and y, in the object's coordinates.
+        products: `[N, K, 3]`, products of the slopes (xx, xy, yy), summed over colours.
+        ease: pull towards no shift, in the unit of slope squared times pixels.
+    """
+
+    window: F64
+    slopes: F32
+    products: F64
+    ease: float
+
+
+def near(templates: Templates, points: F64, window: float, ease: float) -> Near:
+    """Of points `[N, P, 2]` px from the middle; `window`: standard deviation of the Gaussian window, px."""
+    apart = total((points[:, :, None] - templates.samples[:, None]) ** 2)
+    slopes = templates.slopes.reshape(*templates.weight.shape, 3, 6)[..., :2]
+    products = templates.products[..., [0, 1, 6]].astype(np.float64)
+    return Near(np.exp(-apart / (2 * window**2)), slopes, products, ease)
+
+
+def local_shifts(near: Near, templates: Templates, which: Index, fit: Fit, seen: F64) -> F64:
     """One Lucas-Kanade step of single points, in the object's coordinates: how far each has moved beside its object.
 
     Args:
-        seen: `[C, K]`; points: `[C, P, 2]` px from the middle.
-        window: standard deviation of the Gaussian window, px.
-        ease: pull towards no shift, in the unit of slope squared times pixels.
+        seen: `[C, K]`, how much of each sample is in view.
 
     Returns:
         `[C, P, 2]` px.
     """
-    apart = total((points[:, :, None] - templates.samples[which][:, None]) ** 2)  # [C, P, K]
-    near = np.exp(-apart / (2 * window**2)) * (templates.weight[which] * seen * fit.match)[:, None]
-    slopes = templates.slopes[which].reshape(len(which), -1, 3, 6)[..., :2]
-    pull = near @ np.einsum("ckh,ckhp->ckp", fit.off, slopes).astype(np.float64)  # [C, P, 2]
-    xx, xy, yy = np.moveaxis(near @ templates.products[which][..., [0, 1, 6]].astype(np.float64), -1, 0)
-    xx, yy = xx + ease, yy + ease
+    weight = near.window[which] * (templates.weight[which] * seen * fit.match)[:, None]
+    pull = weight @ np.einsum("ckh,ckhp->ckp", fit.off, near.slopes[which]).astype(np.float64)  # [C, P, 2]
+    xx, xy, yy = np.moveaxis(weight @ near.products[which], -1, 0)
+    xx, yy = xx + near.ease, yy + near.ease
     gx, gy = pull[..., 0], pull[..., 1]
     return np.asarray(-np.stack([yy * gx - xy * gy, xx * gy - xy * gx], axis=-1) / (xx * yy - xy**2)[..., None])

@@ -10,7 +10,7 @@ from flashbench.tracking import occlusion, redetect
 from flashbench.tracking.follow import Settings
 from flashbench.tracking.matched import build_blobs, grid, look, peak
 from flashbench.tracking.similarity import Pose, at_rest
-from flashbench.tracking.template import Prior, align, build, compare, local_shifts, read
+from flashbench.tracking.template import Prior, align, build, compare, local_shifts, near, read
 from flashbench.tracking.views import View, Views
 
 SIZE = (128, 128)
@@ -81,7 +81,7 @@ def test_single_points_move_beside_their_object(patch):
     cut, one = build(first, [mask], 4.0, 240), np.zeros(1, np.int64)
     fit = compare(moved(np.eye(2), np.array([1.0, -0.5])), cut, one, at_rest(cut.middle), 0.15)
     points = np.array([[[0.0, 0.0], [10, 5]]])
-    shifts = local_shifts(cut, one, fit, np.ones(cut.weight.shape), points, 8.0, 1e-4)
+    shifts = local_shifts(near(cut, points, 8.0, 1e-4), cut, one, fit, np.ones(cut.weight.shape))
     np.testing.assert_allclose(shifts, [[[1, -0.5], [1, -0.5]]], atol=0.3)
 
 
@@ -179,6 +179,8 @@ def test_who_is_in_front_shows_its_colours(rng, front):
     cover = occlusion.covers(masks, cut, pose, sure[1], np.ones(2, bool))
     assert cover[front] is None or cover[front].min() > 0.85
     assert cover[1 - front][40, (58, 68)[front] // 2] < 0.1
+    alone = occlusion.covers(masks, cut, pose, sure[1], np.ones(2, bool), np.array([front]))
+    assert alone[1 - front] is None and (alone[front] is None) == (cover[front] is None)
 
 
 def test_views_take_out_drift_light_and_movers(rng):
