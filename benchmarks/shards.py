@@ -1,4 +1,4 @@
-"""Two shards on two cores against one process: scoring 24 videos of `cutout` and their references, one thread each.
+"""Two shards on two cores against one process: scoring 48 videos of `cutout` and their references, one thread each.
 
     python benchmarks/shards.py
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from reporting import BIN, measured, only_weights, row
 
-CASES = 24
+CASES = 48
 
 
 def table(run: Path) -> str:

@@ -81,7 +81,8 @@ class Fit(NamedTuple):
 
 def read(image: F32, at: F64) -> F32:
     """Bilinear values `[R, K, ...]` of float32 `[H, W, ...]` at `[R, K, 2]` px; beyond the border the border's."""
-    out = cv2.remap(image, at.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    where, none = at.astype(np.float32), np.empty(0, np.float32)
+    out = cv2.remap(image, where, none, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.float32)
 
 
