@@ -81,8 +81,9 @@ class Fit(NamedTuple):
 
 def read(image: F32, at: F64) -> F32:
     """Bilinear values `[R, K, ...]` of float32 `[H, W, ...]` at `[R, K, 2]` px; beyond the border the border's."""
-    where, none = at.astype(np.float32), np.empty(0, np.float32)
-    out = cv2.remap(image, where, none, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    where = at.astype(np.float32)
+    # OpenCV's types know no second map of None; an empty array there makes it read what it should not.
+    out = cv2.remap(image, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return np.asarray(out, np.float32)
 
 
