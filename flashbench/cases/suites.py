@@ -9,9 +9,11 @@ from flashbench.cases.folder import SUITE_JSON, read_suite
 from flashbench.cases.scenes import DEFAULT_CONDITION, sprites, sprites_suite
 from flashbench.cases.schema import Condition, Suite
 from flashbench.errors import InputError, meant
+from flashbench.workers import spread
 
 CLIPS = "clips-v1"  # a folder in the package (scripts/prepare_clips.py)
 EMBEDDED = (sprites.NAME, CLIPS)
+WORTH_A_FORK = 16  # cases, from which on they are shared out among the cores
 
 
 def open_suite(
@@ -57,6 +59,18 @@ def open_suite(
     if not 1 <= cases <= len(suite):
         raise InputError(path, f"has {len(suite)} cases, {cases} were asked", f"choose 1 to {len(suite)}")
     return dataclasses.replace(suite, case_ids=suite.case_ids[:cases], known_sha256="")
+
+
+def hashed(suite: Suite, workers: int) -> Suite:
+    """The suite with the hashes of its cases; where it does not know them, several processes make them."""
+    if suite.hash_case is not None or len(suite) < WORTH_A_FORK:
+        return suite
+
+    def of(case_id: str) -> tuple[str, str]:
+        return case_id, suite.load_case(case_id).sha256(suite.load_reference(case_id))
+
+    found = dict(spread(of, suite.case_ids, workers))
+    return dataclasses.replace(suite, hash_case=found.__getitem__)
 
 
 def _mend(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flashbench.cases.schema import Suite
-from flashbench.cases.suites import open_suite
+from flashbench.cases.suites import hashed, open_suite
 from flashbench.errors import InputError
 from flashbench.files.atomic import folder_lock, leads_out, remove_leftovers
 from flashbench.metrics.catalogue import Metric
@@ -18,6 +18,7 @@ from flashbench.models.registry import create_model
 from flashbench.runs.extractors import check_measurable, extractors
 from flashbench.runs.generate import Tick, generate, silent
 from flashbench.runs.layout import RunFolder, check_run, describe, folder_name, open_run, read_run
+from flashbench.runs.provenance import cores
 from flashbench.runs.results import Row
 from flashbench.runs.score import score
 from flashbench.runs.shard import WHOLE, Shard
@@ -55,7 +56,7 @@ def generate_run(
         conformed: answers of another length, rate or size are brought to what was asked (`models.conform`).
     """
     whole = open_suite(source)
-    suite = whole if cases is None else open_suite(source, cases=cases)
+    suite = hashed(whole if cases is None else open_suite(source, cases=cases), cores())
     check_measurable({name for metric in metrics for name in metric.needs}, suite.frames, suite.size)
     model = create_model(model_name, suite)
     if conformed:
@@ -90,7 +91,8 @@ def score_run(
     if isinstance(source, Suite):
         suite = source
     else:
-        suite = open_suite(source or info.source, cases=len(info.case_ids) if info.not_for_leaderboard else None)
+        some = len(info.case_ids) if info.not_for_leaderboard else None
+        suite = hashed(open_suite(source or info.source, cases=some), workers or cores())
     with _held(root, shard):
         make = partial(extractors, weights=weights)
         return score(RunFolder(root), info, suite, metrics, workers=workers, make=make, tick=tick, shard=shard)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from flashbench.cases import suites
 from flashbench.cases.folder import verify
+from flashbench.cases.scenes import sprites_suite
 from flashbench.cases.suites import CLIPS, EMBEDDED, open_suite
 from flashbench.errors import InputError
 
@@ -35,3 +37,13 @@ def test_an_unknown_name(name: str, meant: str) -> None:
 def test_a_folder_has_its_own_form() -> None:
     with pytest.raises(InputError, match="'frames' is 73 in this folder, 121 was asked"):
         open_suite(CLIPS, frames=121)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_hashes_made_by_several_processes_are_the_same(workers: int) -> None:
+    suite = sprites_suite(suites.WORTH_A_FORK, 32, 9)
+    held = suites.hashed(suite, workers)
+    assert held.case_hashes == suite.case_hashes and held.content_sha256 == suite.content_sha256
+    assert held.hash_case is not None and suites.hashed(held, workers) is held
+    few = sprites_suite(2, 32, 9)
+    assert suites.hashed(few, workers) is few
