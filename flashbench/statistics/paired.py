@@ -24,7 +24,9 @@ make up.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import nan as NAN
 
 import numpy as np
@@ -34,6 +36,7 @@ from scipy.special import stdtrit
 Floats = npt.NDArray[np.float64]
 LEAST = 8  # cases below which there is no interval
 Z_95, Z_POWER_80 = 1.959964, 0.841621
+BLOCK, KEPT = 1000, 100  # rows of signs at once; values up to which they are kept, 8 MB
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,22 @@ def sign_flip_p(d: Floats, seed: int = 0, draws: int = 10_000) -> float:
         signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
         sums = np.abs(signs @ d)
         return float(np.mean(sums >= observed * (1 - 1e-12)))
-    rng = np.random.default_rng((seed, n))
-    signs = rng.integers(0, 2, (draws, n), dtype=np.int8).astype(np.float64) * 2 - 1
-    hits = int(np.sum(np.abs(signs @ d) >= observed * (1 - 1e-12)))
+    hits = sum(int(np.sum(np.abs(signs @ d) >= observed * (1 - 1e-12))) for signs in _signs(n, seed, draws))
     return (1 + hits) / (1 + draws)
+
+
+def _signs(n: int, seed: int, draws: int) -> Iterable[Floats]:
+    """Random signs, `draws` rows of n in blocks; those of few values are kept: every pair of models asks for them."""
+    return _kept_signs(n, seed, draws) if n <= KEPT else _drawn_signs(n, seed, draws)
+
+
+@lru_cache(maxsize=8)
+def _kept_signs(n: int, seed: int, draws: int) -> tuple[Floats, ...]:
+    return tuple(_drawn_signs(n, seed, draws))
+
+
+def _drawn_signs(n: int, seed: int, draws: int) -> Iterator[Floats]:
+    rng = np.random.default_rng((seed, n))
+    for start in range(0, draws, BLOCK):
+        coins = rng.integers(0, 2, (min(BLOCK, draws - start), n), dtype=np.int8)
+        yield coins.astype(np.float64) * 2 - 1
