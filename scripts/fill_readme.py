@@ -7,6 +7,7 @@ benchmarks/results.csv stands to the targets.
 
 from __future__ import annotations
 
+import csv
 import io
 import sys
 from collections.abc import Sequence
@@ -16,13 +17,16 @@ from typing import NamedTuple
 import click
 from rich.console import Console
 
+from flashbench import overall
 from flashbench.files.atomic import write_bytes
+from flashbench.markdown import span, table_lines
 from flashbench.metrics.catalogue import METRICS
 from flashbench.runs.layout import read_run
 from flashbench.runs.scored import Scored, check_same_measure, read_scored
 from flashbench.runs.table import ARROWS, results_table, short
 
 ROOT = Path(__file__).parents[1]
+BOARD = ROOT / "leaderboards" / "sprites-v1.csv"
 sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "scripts")]
 import run as bench  # noqa: E402
 from pages import put  # noqa: E402
@@ -125,14 +129,17 @@ def printed(run: Scored) -> str:
 
 
 def beside(runs: tuple[Scored, ...], main: str) -> str:
-    """One line a model."""
-    head = [f"{c} {ARROWS[METRICS[c].direction]}" for c in COLUMNS]
-    lines = ["| model | " + " | ".join(head) + " |", "| - " * (len(head) + 1) + "|"]
+    """One line a model, with its place in the overall order of the leaderboard."""
+    with BOARD.open(newline="", encoding="utf-8") as file:
+        order = {r["model"]: r for r in csv.DictReader(file) if r["metric"] == overall.NAME}
+    lines = []
     for run in runs:
-        values = {r.metric: r.value for r in run.rows if r.stratum == "all"}
+        values, place = {r.metric: r.value for r in run.rows if r.stratum == "all"}, order[run.model]
         shown = f"**{run.model}**" if run.model == main else run.model
-        lines.append(f"| {shown} | " + " | ".join(short(values[c]) for c in COLUMNS) + " |")
-    return "\n".join(lines)
+        rank = span(int(place["rank_lo"]), int(place["rank_hi"]))
+        lines.append([shown, short(float(place["value"])), rank, *(short(values[c]) for c in COLUMNS)])
+    head = [f"{c} {ARROWS[METRICS[c].direction]}" for c in COLUMNS]
+    return "\n".join(table_lines(["model", f"{overall.NAME} ↑", "rank", *head], lines))
 
 
 @click.command()
