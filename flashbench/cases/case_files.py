@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flashbench.bits import Bits
 from flashbench.cases.boxes import tight
 from flashbench.cases.content import reference_sha256
 from flashbench.cases.schema import Case, Condition, ObjectTrack, around, is_file_name, touches
@@ -188,7 +189,7 @@ def _pack(case: Case) -> Arrays:
     }
     for i, o in enumerate(case.objects):
         if o.masks is not None:
-            arrays[f"masks_{i}"] = np.packbits(o.masks.reshape(len(o.masks), -1), axis=1)
+            arrays[f"masks_{i}"] = Bits.of(o.masks).packed.reshape(len(o.masks), -1)
             arrays[f"masks_shape_{i}"] = np.array(o.masks.shape, np.int64)
         for name, array in (("centres", o.centres), ("points", o.points), ("point_visible", o.point_visible)):
             if array is not None:
@@ -252,7 +253,7 @@ def _unpack_masks(arrays: Arrays, i: int, form: Form) -> npt.NDArray[np.bool_] |
     if packed.dtype != np.uint8 or packed.shape != (shape[0], -(-pixels // 8)):
         what = f"is {packed.dtype} {packed.shape}"
         raise InputError(at, what, f"give uint8 {(shape[0], -(-pixels // 8))}: the bits of {shape}, frame by frame")
-    return np.unpackbits(packed, axis=1, count=pixels).reshape(shape).view(np.bool_)
+    return np.asarray(Bits(shape, packed))
 
 
 def boxes_of(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
