@@ -561,13 +561,13 @@ def validate(
             found += study.findings(root, corruption)
         tick("compare", len(chosen), len(chosen))
     picture, table = output.with_suffix(".png"), output.with_suffix(".csv")
-    verdicts, beside = study.verdicts(found), study.cheats_beside(root, models)
+    beside = study.cheats_beside(root, models)
     tracker = extractors(["lk"])["lk"]
     blurred = DAMAGES["blur"].levels
     seen = trackers.tables(root, opened, tracker, default_cache(), "blur", blurred)
-    text = page.page(verdicts, beside.runs, overall.order(beside), seen, len(beside.ids), picture.name, table.name)
+    text = page.page(found, beside.runs, overall.order(beside), seen, len(beside.ids), picture.name, table.name)
     write_text(table, study.findings_csv(found))
-    page.picture(verdicts, picture)
+    page.picture(study.verdicts(found), picture)
     write_text(output, text)
     for path in (output, picture, table):
         click.echo(path)

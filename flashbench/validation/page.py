@@ -12,9 +12,11 @@ from flashbench.files.atomic import replacing
 from flashbench.markdown import table_lines
 from flashbench.metrics.catalogue import METRICS
 from flashbench.models.corrupted import DAMAGES
+from flashbench.models.corruptions import STRENGTHS
 from flashbench.runs.scored import Scored
 from flashbench.runs.table import ARROWS, short
-from flashbench.validation.study import Verdict
+from flashbench.validation.study import Finding, Verdict
+from flashbench.validation.study import verdicts as verdicts_of
 
 # What stands beside each other on the page.
 SHOWN = (
@@ -73,7 +75,7 @@ CUTOUT = (
 
 
 def page(
-    verdicts: Sequence[Verdict],
+    found: Sequence[Finding],
     beside: Sequence[Scored],
     order: overall.Order,
     trackers: Mapping[str, Sequence[str]],
@@ -82,6 +84,7 @@ def page(
     csv_name: str,
 ) -> str:
     """The page in Markdown. trackers: tables (`trackers.lines`) by title."""
+    verdicts = verdicts_of(found)
     lines = [
         "# What the metrics see",
         "",
@@ -97,9 +100,10 @@ def page(
         "## What should not matter",
         "",
         "How a video looks is no business of metrics of paths, and where objects go none of metrics of looks. Where "
-        f"they react all the same, the first strength of {', '.join(LOOKS)} or of {', '.join(PATHS)}:",
+        f"they react all the same, the first strength of {', '.join(LOOKS)} or of {', '.join(PATHS)} is given, and in "
+        "brackets the change at strength 5, as a share of the larger one of `static` and `shuffled`:",
         "",
-        *_reactions(verdicts),
+        *_reactions(found, beside),
         "",
         "## The corruptions",
         "",
@@ -130,16 +134,26 @@ def _matrix(verdicts: Sequence[Verdict]) -> list[str]:
     return table_lines(["metric", *(c.replace("_", " ") for c in corruptions)], rows)
 
 
-def _reactions(verdicts: Sequence[Verdict]) -> list[str]:
+def _reactions(found: Sequence[Finding], beside: Sequence[Scored]) -> list[str]:
     """Metrics with the corruptions that they should not see but do."""
-    metrics, corruptions, held = _table(verdicts)
+    metrics, corruptions, held = _table(verdicts_of(found))
+    last = {(f.metric, f.corruption): f.comparison.difference.value for f in found if f.strength == STRENGTHS[-1]}
     rows = []
     for m in metrics:
         others = LOOKS if "lk" in METRICS[m].needs else PATHS if m in OF_LOOKS else ()
-        there = [(c, held[m, c]) for c in others if c in corruptions]
+        there = [c for c in others if c in corruptions]
+        scale = _control_change(m, beside)
+        seen = [f"{c} {cell(held[m, c])} ({100 * abs(last[m, c]) / scale:.0f} %)" for c in there if held[m, c].first]
         if there:
-            rows.append([m, ", ".join(f"{c} {cell(v)}" for c, v in there if v.first) or "none"])
+            rows.append([m, ", ".join(seen) or "none"])
     return table_lines(["metric", "reacts to"], rows)
+
+
+def _control_change(metric: str, beside: Sequence[Scored]) -> float:
+    """How far the farther one of `static` and `shuffled` is from the reference; NaN without them."""
+    of = {run.model: r.value for run in beside for r in run.rows if (r.metric, r.stratum) == (metric, "all")}
+    there = [abs(of[c] - of["reference"]) for c in ("static", "shuffled") if c in of and "reference" in of]
+    return max(there, default=float("nan"))
 
 
 def _levels(corruptions: Sequence[str]) -> list[str]:

@@ -112,7 +112,8 @@ def findings(
     """Every metric's answers to one corruption, from the runs in `root`."""
     runs = [read_scored(root / "reference"), *(read_scored(root / f"{corruption}{SEPARATOR}{s}") for s in STRENGTHS)]
     beside, out = Beside(runs, cache, SPLITS), []
-    for metric in beside.metrics if metrics is None else metrics:
+    measured = [m for m in beside.metrics if METRICS[m].needs]  # a corruption's seconds say nothing about it
+    for metric in measured if metrics is None else metrics:
         pairs = beside.pairs(metric)
         answers = [_turned(pairs[0, k]) for k in range(1, len(runs))]
         corrected = holm([a.difference.p for a in answers])

@@ -93,7 +93,7 @@ def test_the_page_and_its_picture(root: Path, tmp_path: Path) -> None:
     held = verdicts(found)
     beside = study.cheats_beside(root, [], root.parent / "cache" / "flashbench" / "measurements")
     seen = {"The tracker": ["| a table |"]}
-    text = page.page(held, beside.runs, overall.order(beside), seen, 9, "validity.png", "validity.csv")
+    text = page.page(found, beside.runs, overall.order(beside), seen, 9, "validity.png", "validity.csv")
     assert "over 9 cases" in text and "| flicker ↑ | 1 | . |" in text.replace("1~", "1")
     assert "| path_offset | beside the path, px@256 | 2, 4, 8, 16, 32 |" in text and "| half_second_late |" in text
     assert "No overall order: miou_lk and delta_avg_lk and fvd_i3d not taken of every model." in text
