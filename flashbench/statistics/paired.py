@@ -36,7 +36,7 @@ from scipy.special import stdtrit
 Floats = npt.NDArray[np.float64]
 LEAST = 8  # cases below which there is no interval
 Z_95, Z_POWER_80 = 1.959964, 0.841621
-BLOCK, KEPT = 1000, 100  # rows of signs at once; values up to which they are kept, 8 MB
+BLOCK, KEPT = 2**20, 100  # signs at once, 8 MB; values up to which all are kept
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,7 @@ def _kept_signs(n: int, seed: int, draws: int) -> tuple[Floats, ...]:
 
 def _drawn_signs(n: int, seed: int, draws: int) -> Iterator[Floats]:
     rng = np.random.default_rng((seed, n))
-    for start in range(0, draws, BLOCK):
-        coins = rng.integers(0, 2, (min(BLOCK, draws - start), n), dtype=np.int8)
+    rows = 4 * max(1, BLOCK // (4 * n))  # the generator makes four at once: these are the ones of a single call
+    for start in range(0, draws, rows):
+        coins = rng.integers(0, 2, (min(rows, draws - start), n), dtype=np.int8)
         yield coins.astype(np.float64) * 2 - 1

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
+from flashbench.statistics import paired
 from flashbench.statistics.paired import LEAST, difference, mean_interval, sign_flip_p
 
 
@@ -75,6 +76,17 @@ def test_ties_and_one_huge_outlier(n: int, huge: float) -> None:
     lo, hi = mean_interval(np.array([huge, *np.ones(n - 1)]))
     assert np.isfinite([lo, hi]).all() and lo <= 1 + (huge - 1) / n <= hi
     assert mean_interval(np.full(n, 0.1)) == pytest.approx((0.1, 0.1))
+
+
+@pytest.mark.parametrize("n", [14, 101])  # kept for the next pair, and drawn anew
+def test_signs_are_the_same_in_one_block_and_in_many(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    d, draws = np.random.default_rng(n).normal(0.2, 1, n), 1000
+    coins = np.random.default_rng((3, n)).integers(0, 2, (draws, n), dtype=np.int8) * 2 - 1
+    expected = (1 + np.sum(np.abs(coins @ d) >= abs(d.sum()) * (1 - 1e-12))) / (1 + draws)
+    monkeypatch.setattr(paired, "BLOCK", 100)
+    paired._kept_signs.cache_clear()
+    assert [sign_flip_p(d, 3, draws) for _ in range(2)] == [pytest.approx(float(expected), abs=1e-15)] * 2
+    paired._kept_signs.cache_clear()
 
 
 def test_order_place_unit_and_sign_do_not_matter() -> None:
