@@ -1,4 +1,9 @@
-"""Poses of objects (a similarity with a little stretch) and their robust fit to tracked points."""
+"""Poses of objects (a similarity with a little stretch) and their robust fit to tracked points.
+
+With points as complex numbers p = x + i y, every 2 x 2 matrix takes p to `turn p + stretch conj(p)`. The first of these
+two complex numbers alone is a similarity: its modulus is the size, its angle the turn. A few operations on them do what
+takes many on matrices.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 F64 = npt.NDArray[np.float64]
+Complex = npt.NDArray[np.complex128]
 Bools = npt.NDArray[np.bool_]
 Index = npt.NDArray[np.int64]
 
@@ -26,8 +32,12 @@ class Pose(NamedTuple):
         return Pose(self.matrix[index], self.position[index])
 
     def carry(self, points: F64) -> F64:
-        """Carries points `[C, K, 2]` of frame-0 coordinates into the frame, `[C, K, 2]` px."""
-        return np.asarray(points @ self.matrix.transpose(0, 2, 1) + self.position[:, None])
+        """Carries points `[C, K, 2]` of frame-0 coordinates into the frame, `[C, K, 2]` px.
+
+        In memory all x of an object come before its y: both are taken one at a time, and a short last axis is slow.
+        """
+        apart = self.matrix @ points.transpose(0, 2, 1) + self.position[..., None]  # [C, 2, K]
+        return np.asarray(apart.transpose(0, 2, 1))
 
     def where(self, chosen: Bools, other: Pose) -> Pose:
         """These poses where `chosen` `[C]`, else those of `other`."""
@@ -57,40 +67,39 @@ def total(values: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> npt.N
     return out
 
 
-# Where the entries (a, b, c, d) of a matrix go in its adjugate, and their signs there.
-_ADJUGATE, _SIGNS = np.array([3, 1, 2, 0]), np.array([1.0, -1, -1, 1])
+def complex_of(points: F64) -> Complex:
+    """Points `[..., 2]` as complex numbers `[...]`."""
+    return np.ascontiguousarray(points, np.float64).view(np.complex128)[..., 0]
+
+
+def points_of(numbers: Complex) -> F64:
+    """The inverse of `complex_of`."""
+    return np.ascontiguousarray(numbers).view(np.float64).reshape(*numbers.shape, 2)
+
+
+def parts_of(matrix: F64) -> tuple[Complex, Complex]:
+    """(turn, stretch), each `[C]`, of matrices `[C, 2, 2]`."""
+    x, y = complex_of(matrix[:, :, 0]), complex_of(matrix[:, :, 1])  # where the axes go
+    return (x - 1j * y) / 2, (x + 1j * y) / 2
+
+
+def matrix_of(turn: Complex, stretch: Complex) -> F64:
+    """The inverse of `parts_of`."""
+    out = np.empty((len(turn), 2, 2))
+    out[:, :, 0], out[:, :, 1] = points_of(turn + stretch), points_of(1j * (turn - stretch))
+    return out
+
+
+def undone(turn: Complex, stretch: Complex, points: Complex) -> Complex:
+    """The points whom (turn, stretch) takes to `points`, all `[C]`."""
+    size = turn.real**2 + turn.imag**2 - stretch.real**2 - stretch.imag**2
+    return np.asarray((turn.conj() * points - stretch * points.conj()) / size)
 
 
 def inverse(matrix: F64) -> F64:
     """Inverse of each `[C, 2, 2]` matrix."""
-    flat = matrix.reshape(-1, 4)
-    other = flat[:, _ADJUGATE] * _SIGNS
-    det = flat[:, 0] * flat[:, 3] - flat[:, 1] * flat[:, 2]
-    return np.asarray((other / det[:, None]).reshape(-1, 2, 2))
-
-
-# From the entries (a, b, c, d) of a matrix to its modes, and back.
-_MODES = np.array([[0.5, 0, 0, 0.5], [0, -0.5, 0.5, 0], [0.5, 0, 0, -0.5], [0, 0.5, 0.5, 0]])
-_BACK = np.array([[1, 0, 1, 0], [0, -1, 0, 1], [0, 1, 0, 1], [1.0, 0, -1, 0]])
-
-
-def modes(matrix: F64) -> F64:
-    """Size, turn and two stretches (s, r, e1, e2) `[C, 4]` of matrices [[1 + s + e1, e2 - r], [e2 + r, 1 + s - e1]]."""
-    out = matrix.reshape(-1, 4) @ _MODES.T
-    out[:, 0] -= 1
-    return np.asarray(out)
-
-
-def from_modes(m: F64) -> F64:
-    """The inverse of `modes`."""
-    return np.asarray((m @ _BACK.T + np.array([1.0, 0, 0, 1])).reshape(-1, 2, 2))
-
-
-def similar_part(matrix: F64) -> F64:
-    """The similarity nearest to each `[C, 2, 2]` matrix."""
-    m = modes(matrix)
-    m[:, 2:] = 0
-    return from_modes(m)
+    (a, b), (c, d) = matrix.transpose(1, 2, 0)
+    return np.asarray((np.array([[d, -b], [-c, a]]) / (a * d - b * c)).transpose(2, 0, 1))
 
 
 def fit_similarity(source: F64, target: F64, known: Bools, tolerance: float, rounds: int = 5) -> tuple[Pose, F64]:
@@ -110,28 +119,30 @@ def fit_similarity(source: F64, target: F64, known: Bools, tolerance: float, rou
     rows, last = np.arange(len(source)), source.shape[1] - 1
     shift = np.sort(np.where(known[..., None], target - source, np.inf), axis=1)  # the known ones come first
     middle = (shift[rows, np.maximum(count - 1, 0) // 2] + shift[rows, np.minimum(count // 2, last)]) / 2
-    off = target - source - np.where(count[:, None] > 0, middle, 0.0)[:, None]
-    pose = at_rest(np.zeros((len(source), 2)))
+    p, q = complex_of(source), complex_of(target)
+    off = q - p - complex_of(np.where(count[:, None] > 0, middle, 0.0))[:, None]
+    turn, position = np.ones(len(p), np.complex128), np.zeros(len(p), np.complex128)
     for _ in range(rounds):
-        weight = known / (1 + total(off**2) / tolerance**2) ** 2
-        pose = _weighted(source, target, weight, count)
-        off = target - pose.carry(source)
-    near = total(off**2) < tolerance**2
+        weight = known / (1 + squared(off) / tolerance**2) ** 2
+        turn, position = _weighted(p, q, weight, count)
+        off = q - (turn[:, None] * p + position[:, None])
+    near = squared(off) < tolerance**2
+    pose = Pose(matrix_of(turn, 0 * turn), points_of(position))
     return pose, (near & known).sum(1) / np.maximum(count, 1)
 
 
-def _weighted(source: F64, target: F64, weight: F64, count: Index) -> Pose:
-    """Weighted least squares for a similarity."""
-    share = (weight / np.maximum(weight.sum(1), 1e-9)[:, None])[..., None]
-    a, b = (share * source).sum(1), (share * target).sum(1)
-    s, t = source - a[:, None], target - b[:, None]
-    norm = (share * s**2).sum((1, 2))
-    dot = (share * s * t).sum((1, 2))
-    cross = (share[..., 0] * (s[..., 0] * t[..., 1] - s[..., 1] * t[..., 0])).sum(1)
+def squared(numbers: Complex) -> F64:
+    """Squared moduli."""
+    return np.asarray(numbers.real**2 + numbers.imag**2)
+
+
+def _weighted(p: Complex, q: Complex, weight: F64, count: Index) -> tuple[Complex, Complex]:
+    """Weighted least squares for a similarity: (turn, position), each `[N]`."""
+    share = weight / np.maximum(weight.sum(1), 1e-9)[:, None]
+    a, b = (share * p).sum(1), (share * q).sum(1)
+    s, t = p - a[:, None], q - b[:, None]
     # Size and turn are pulled a little towards none, as by points a pixel from their middle that stay.
     ease = 1.0
-    m = np.stack([(dot + ease) / (norm + ease) - 1, cross / (norm + ease), 0 * dot, 0 * dot], axis=1)
-    m[count < 3] = 0
-    matrix = from_modes(m)
-    position = b - (matrix @ a[..., None])[..., 0]
-    return Pose(matrix, np.where(count[:, None] > 0, position, 0.0))
+    turn = ((share * s.conj() * t).sum(1) + ease) / ((share * squared(s)).sum(1) + ease)
+    turn[count < 3] = 1
+    return turn, np.where(count > 0, b - turn * a, 0.0)

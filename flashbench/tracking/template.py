@@ -1,8 +1,8 @@
 """Frame-0 cut-outs of objects, and their alignment with a later frame by robust Gauss-Newton steps.
 
-The six unknowns of a step are a shift in x and y and the four `similarity.modes`, in the object's own coordinates, so
-that slopes and their products are those of frame 0 and are computed once (Hager and Belhumeur 1998). Geman and
-McClure's weights take out samples that something else hides.
+The six unknowns of a step are a shift in x and y, a change of size and turn, and the two numbers of a stretch (those of
+`similarity.parts_of`), in the object's own coordinates, so that slopes and their products are those of frame 0 and are
+computed once (Hager and Belhumeur 1998). Geman and McClure's weights take out samples that something else hides.
 """
 
 from __future__ import annotations
@@ -13,13 +13,25 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.tracking.similarity import F64, Index, Pose, from_modes, inverse, modes, similar_part, total
+from flashbench.tracking.similarity import (
+    F64,
+    Complex,
+    Index,
+    Pose,
+    complex_of,
+    matrix_of,
+    parts_of,
+    points_of,
+    total,
+    undone,
+)
 
 F32 = npt.NDArray[np.float32]
 UPPER = np.triu_indices(6)
 # Of the 21 upper entries of a symmetric 6 x 6 matrix, the one that stands at each of its 36 places.
 _WHOLE = np.zeros((6, 6), np.int64)
 _WHOLE[UPPER] = _WHOLE.T[UPPER] = np.arange(len(UPPER[0]))
+_MOST = np.array([1, 1, 0.2, 0.2, 0.2, 0.2])  # of the radius: the longest step
 
 
 class Templates(NamedTuple):
@@ -32,8 +44,8 @@ class Templates(NamedTuple):
         total: `[N]`: sum of the weights, zero for an object without a mask.
         radius: `[N]` px: root mean square distance of the samples from the middle; far: `[N]` px, the largest.
         colours: float32 `[N, K, 3]` in 0..1.
-        slopes: float32 `[N, 3 K, 6]`: change of the colours with the unknowns, all of them in px at the radius.
-        products: float32 `[N, K, 21]`: upper triangles of slope times slope, summed over colours.
+        slopes: float32 `[N, 6, 3 K]`: change of the colours with the unknowns, all of them in px at the radius.
+        products: float32 `[N, 21, K]`: upper triangles of slope times slope, summed over colours.
         size: (H, W) of the frame.
     """
 
@@ -81,16 +93,15 @@ class Fit(NamedTuple):
 
 def read(image: F32, at: F64) -> F32:
     """Bilinear values `[R, K, ...]` of float32 `[H, W, ...]` at `[R, K, 2]` px; beyond the border the border's."""
-    where = at.astype(np.float32)
-    # OpenCV's types know no second map of None; an empty array there makes it read what it should not.
-    out = cv2.remap(image, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    x, y = at[..., 0].astype(np.float32), at[..., 1].astype(np.float32)
+    out = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.float32)
 
 
 def within(at: F64, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Whether points `[..., 2]` px lie in a frame of (H, W)."""
-    inside = (at > -0.5) & (at < np.array([size[1] - 0.5, size[0] - 0.5]))
-    return np.asarray(inside[..., 0] & inside[..., 1])
+    x, y = at[..., 0], at[..., 1]
+    return np.asarray((x > -0.5) & (y > -0.5) & (x < size[1] - 0.5) & (y < size[0] - 0.5))
 
 
 def build(frame: F32, masks: list[F32], native: float, most: int) -> Templates:
@@ -114,10 +125,10 @@ def build(frame: F32, masks: list[F32], native: float, most: int) -> Templates:
     spread = (weight * (samples**2).sum(-1)).sum(1) / np.maximum(total, 1e-9)
     radius = np.maximum(np.sqrt(spread), native)
     slopes = _slopes(frame, at, samples / radius[:, None, None])
-    products = np.ascontiguousarray(np.einsum("nkhp,nkhq->nkpq", slopes, slopes)[..., UPPER[0], UPPER[1]])
-    colours, flat = read(frame, at), slopes.reshape(n, -1, 6)
+    products = np.einsum("nkhp,nkhq->nkpq", slopes, slopes)[..., UPPER[0], UPPER[1]]
     far = np.linalg.norm(samples, axis=-1).max(1)
-    return Templates(middle, samples, weight, total, radius, far, colours, flat, products, frame.shape[:2])
+    flat, products = (np.ascontiguousarray(v.transpose(0, 2, 1)) for v in (slopes.reshape(n, -1, 6), products))
+    return Templates(middle, samples, weight, total, radius, far, read(frame, at), flat, products, frame.shape[:2])
 
 
 def _grid(mask: F32, most: int, least_step: float) -> tuple[F64, float]:
@@ -180,15 +191,19 @@ def align(
     samples, colours = templates.samples[which], templates.colours[which]
     radius, mass = templates.radius[which], templates.weight[which] * seen
     tight = _tightness(prior, radius) * noise**2
-    expected = inverse(similar_part(prior.pose.matrix))
+    expected = parts_of(prior.pose.matrix)[0], complex_of(prior.pose.position)
+    turn, stretch = parts_of(pose.matrix)
+    position = complex_of(pose.position)
     for scale in scales:
         fit = _compare(image, samples, colours, pose, scale)
         w = (mass * fit.match).astype(np.float32)
-        pull = ((w[..., None] * fit.off).reshape(len(which), 1, -1) @ slopes)[:, 0]
-        hessian = (w[:, None] @ products)[:, 0, _WHOLE].astype(np.float64)
+        pull = (slopes @ (w[..., None] * fit.off).reshape(len(which), -1, 1))[..., 0]
+        hessian = (products @ w[..., None])[:, _WHOLE, 0].astype(np.float64)
         hessian.reshape(-1, 36)[:, ::7] += tight + 1e-9
-        step = np.linalg.solve(hessian, -(pull + tight * _departure(pose, prior, expected, radius))[..., None])[..., 0]
-        pose = _moved(pose, np.asarray(step, np.float64), radius)
+        pull = pull + tight * _departure(turn, stretch, position, expected, radius)
+        step = np.asarray(np.linalg.solve(hessian, -pull[..., None])[..., 0], np.float64)
+        turn, stretch, position = _moved(turn, stretch, position, step, radius)
+        pose = Pose(matrix_of(turn, stretch), points_of(position))
     return _compare(image, samples, colours, pose, scales[-1])
 
 
@@ -199,25 +214,32 @@ def _tightness(prior: Prior, radius: F64) -> F64:
     return np.asarray(1 / np.stack(spread, axis=1) ** 2)
 
 
-def _departure(pose: Pose, prior: Prior, expected: F64, radius: F64) -> F64:
-    """How far the poses are from what is expected, `[C, 6]` px in the object's coordinates.
+def _departure(
+    turn: Complex, stretch: Complex, position: Complex, expected: tuple[Complex, Complex], radius: F64
+) -> F64:
+    """How far poses are from what is expected, `[C, 6]` px in the object's coordinates.
 
-    expected: `[C, 2, 2]`, inverse of the similarity that the prior holds.
+    expected: turn and position `[C]` that the prior holds; of stretch it holds none.
     """
-    out = np.empty((len(radius), 6))
-    out[:, :2] = (inverse(pose.matrix) @ (pose.position - prior.pose.position)[..., None])[..., 0]
-    own = similar_part(pose.matrix)
-    out[:, 2:4] = modes(expected @ own)[:, :2]
-    out[:, 4:] = modes(inverse(own) @ pose.matrix)[:, 2:]
-    out[:, 2:] *= radius[:, None]
-    return out
+    out = np.empty((len(radius), 3), np.complex128)
+    out[:, 0] = undone(turn, stretch, position - expected[1])
+    out[:, 1] = radius * (turn / expected[0] - 1)
+    out[:, 2] = radius * (stretch / turn)
+    return out.view(np.float64)
 
 
-def _moved(pose: Pose, step: F64, radius: F64) -> Pose:
+def _moved(
+    turn: Complex, stretch: Complex, position: Complex, step: F64, radius: F64
+) -> tuple[Complex, Complex, Complex]:
     """The poses after a step `[C, 6]` px, which is shortened where it would turn an object inside out."""
-    shift = np.clip(step[:, :2], -radius[:, None], radius[:, None])
-    change = from_modes(np.clip(step[:, 2:] / radius[:, None], -0.2, 0.2))
-    return Pose(pose.matrix @ change, pose.position + (pose.matrix @ shift[..., None])[..., 0])
+    bounded = np.clip(step / radius[:, None], -_MOST, _MOST)
+    shift, change, pulled = bounded.view(np.complex128).T
+    shift, change = radius * shift, 1 + change
+    return (
+        turn * change + stretch * pulled.conj(),
+        turn * pulled + stretch * change.conj(),
+        position + turn * shift + stretch * shift.conj(),
+    )
 
 
 class Near(NamedTuple):
@@ -239,8 +261,8 @@ class Near(NamedTuple):
 def near(templates: Templates, points: F64, window: float, ease: float) -> Near:
     """Of points `[N, P, 2]` px from the middle; `window`: standard deviation of the Gaussian window, px."""
     apart = total((points[:, :, None] - templates.samples[:, None]) ** 2)
-    slopes = templates.slopes.reshape(*templates.weight.shape, 3, 6)[..., :2]
-    products = templates.products[..., [0, 1, 6]].astype(np.float64)
+    slopes = np.ascontiguousarray(templates.slopes[:, :2].transpose(0, 2, 1)).reshape(*templates.weight.shape, 3, 2)
+    products = np.ascontiguousarray(templates.products[:, [0, 1, 6]].transpose(0, 2, 1), np.float64)
     return Near(np.exp(-apart / (2 * window**2)), slopes, products, ease)
 
 

@@ -6,12 +6,14 @@ import pytest
 from flashbench.tracking.similarity import (
     Pose,
     at_rest,
+    complex_of,
     fit_similarity,
-    from_modes,
     inverse,
     join,
-    modes,
-    similar_part,
+    matrix_of,
+    parts_of,
+    points_of,
+    undone,
 )
 
 
@@ -20,17 +22,22 @@ def turned(angle, size):
     return np.array([[c, -s], [s, c]])
 
 
-def test_modes_come_back(rng):
-    matrices = np.eye(2) + 0.3 * rng.normal(size=(7, 2, 2))
-    np.testing.assert_allclose(from_modes(modes(matrices)), matrices, atol=1e-12)
-    np.testing.assert_allclose(modes(np.eye(2)[None]), 0, atol=1e-12)
+def test_matrices_as_complex_numbers(rng):
+    matrices, points = np.eye(2) + 0.3 * rng.normal(size=(7, 2, 2)), rng.normal(size=(7, 2))
+    turn, stretch = parts_of(matrices)
+    np.testing.assert_allclose(matrix_of(turn, stretch), matrices, atol=1e-12)
     np.testing.assert_allclose(inverse(matrices) @ matrices, np.tile(np.eye(2), (7, 1, 1)), atol=1e-9)
+    p, carried = complex_of(points), complex_of((matrices @ points[..., None])[..., 0])
+    np.testing.assert_allclose(turn * p + stretch * p.conj(), carried, atol=1e-12)
+    np.testing.assert_allclose(undone(turn, stretch, carried), p, atol=1e-9)
+    np.testing.assert_array_equal(points_of(p), points)
 
 
-def test_similar_part_keeps_a_similarity_and_drops_a_stretch():
-    own = turned(0.2, 1.3)[None]
-    np.testing.assert_allclose(similar_part(own), own, atol=1e-12)
-    np.testing.assert_allclose(similar_part(np.diag([1.2, 0.8])[None]), np.eye(2)[None], atol=1e-12)
+def test_a_similarity_has_no_stretch_and_its_size_and_angle_are_the_turns():
+    (turn,), (stretch,) = parts_of(turned(0.2, 1.3)[None])
+    assert (abs(turn), np.angle(turn)) == pytest.approx((1.3, 0.2)) and stretch == pytest.approx(0)
+    (turn,), (stretch,) = parts_of(np.diag([1.2, 0.8])[None])
+    assert turn == pytest.approx(1) and stretch == pytest.approx(0.2)
 
 
 def test_poses_carry(rng):
