@@ -52,19 +52,22 @@ def drift_of(small: list[U8], masks: Bools) -> F64:
     height, width = first.shape[:2]
     object_ = cv2.resize(np.asarray(masks.any(0), np.float32), (width, height), interpolation=cv2.INTER_AREA)
     open_ = cv2.dilate(np.asarray(object_), np.ones((3, 3), np.uint8)) == 0
-    slopes = np.stack([cv2.Sobel(first, cv2.CV_32F, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1))])
-    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    sobel = [cv2.Sobel(first, cv2.CV_32F, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1))]
+    slopes, x, y = np.stack(sobel).reshape(2, -1), np.arange(width), np.arange(height)
     out, lit = np.zeros((len(small), 2)), [first]
     for t in range(1, len(small)):
         shift = out[t - 1].copy()
         lit.append(np.asarray(small[t] / _ratio(small[t], first, shift), np.float32))
         for _ in range(2):
             off = shifted(lit[t], -shift) - first
-            inside = (x + shift[0] >= 0) & (y + shift[1] >= 0) & (x + shift[0] < width) & (y + shift[1] < height)
+            across, down = (
+                (a + by >= 0) & (a + by < n) for a, by, n in zip((x, y), shift, (width, height), strict=True)
+            )
+            inside = down[:, None] & across
             weight = open_ * inside / (1 + total(off**2) / np.float32(PLAIN**2)) ** 2
-            weighted = slopes * weight[..., None]
-            hessian = np.einsum("ahwc,bhwc->ab", weighted, slopes) + STEADY * np.eye(2)
-            shift -= np.linalg.solve(hessian, np.einsum("ahwc,hwc->a", weighted, off))
+            weighted = slopes * np.repeat(weight.ravel(), 3)  # of all colours in a row: an axis of three is slow
+            hessian = weighted @ slopes.T + STEADY * np.eye(2)
+            shift -= np.linalg.solve(hessian, weighted @ off.ravel())
         out[t] = shift
     return out if np.abs(out).max() >= 0.5 and _explains(out, lit) else np.zeros_like(out)
 

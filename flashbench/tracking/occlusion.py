@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from flashbench.tracking.similarity import F64, Bools, Index, Pose, inverse, total
+from flashbench.tracking.similarity import F64, Bools, Index, Pose, inverse, parts_of, total
 from flashbench.tracking.template import F32, Templates, read, within
 from flashbench.tracking.views import CELL
 
@@ -21,14 +21,43 @@ def overlapping(templates: Templates, pose: Pose) -> list[tuple[int, int]]:
     return [(int(i), int(j)) for i, j in np.argwhere(near)]
 
 
-def carried(mask: F32, middle: F64, matrix: F64, position: F64, size: tuple[int, int], factor: float) -> F32:
-    """A frame-0 mask in a pose, drawn on a picture of `size` (H, W) each of whose pixels is `factor` px here."""
+def carried(
+    mask: F32,
+    middle: F64,
+    matrix: F64,
+    position: F64,
+    size: tuple[int, int],
+    factor: float,
+    corner: tuple[int, int] = (0, 0),
+) -> F32:
+    """A frame-0 mask in a pose, drawn on a picture of `size` (H, W) each of whose pixels is `factor` px here.
+
+    corner: (x, y), the pixel of a larger picture that is this one's first.
+    """
     back = inverse(matrix[None])[0]
-    # Pixel x of the picture lies at (x + 0.5) * factor - 0.5 here; from there back to frame 0.
-    shift = back @ ((0.5 * factor - 0.5) - position) + middle
+    # Pixel x of the picture lies at (x + corner + 0.5) * factor - 0.5 here; from there back to frame 0.
+    shift = back @ ((np.array(corner) + 0.5) * factor - 0.5 - position) + middle
     warp = np.concatenate([back * factor, shift[:, None]], axis=1)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(mask, warp, (size[1], size[0]), flags=flags), np.float32)
+
+
+Part = tuple[slice, slice]
+
+
+def _drawn(masks: list[F32], templates: Templates, pose: Pose, j: int, size: tuple[int, int]) -> tuple[Part, F32]:
+    """The part of a cover that object j reaches, and its mask there."""
+    (turn,), (stretch,) = parts_of(pose.matrix[j : j + 1])
+    reach = templates.edge[j] * (abs(turn) + abs(stretch)) / COVER + 1
+    middle = (pose.position[j] + 0.5) / COVER - 0.5
+    low = np.clip(np.floor(middle - reach), 0, (size[1], size[0])).astype(int)
+    high = np.clip(np.ceil(middle + reach) + 1, low, (size[1], size[0])).astype(int)
+    part, (width, height) = (slice(low[1], high[1]), slice(low[0], high[0])), high - low
+    if not width or not height:
+        return part, np.zeros((height, width), np.float32)
+    corner = int(low[0]), int(low[1])
+    args = masks[j], templates.middle[j], pose.matrix[j], pose.position[j]
+    return part, carried(*args, (int(height), int(width)), COVER, corner)
 
 
 def covers(
@@ -44,15 +73,18 @@ def covers(
     """
     size = templates.size[0] // COVER, templates.size[1] // COVER
     out: list[F32 | None] = [None] * len(masks)
-    drawn: dict[int, F32] = {}
+    drawn: dict[int, tuple[Part, F32]] = {}
     asked = set(range(len(masks)) if which is None else which.tolist())
     for i, j in overlapping(templates, pose):
         if i not in asked or front[j, i] < 0.05 or not found[j]:
             continue
         if j not in drawn:
-            drawn[j] = carried(masks[j], templates.middle[j], pose.matrix[j], pose.position[j], size, COVER)
-        rest, before = 1 - np.float32(front[j, i]) * drawn[j], out[i]
-        out[i] = rest if before is None else np.asarray(before * rest)
+            drawn[j] = _drawn(masks, templates, pose, j, size)
+        part, mask = drawn[j]
+        cover = out[i]
+        if cover is None:
+            out[i] = cover = np.ones(size, np.float32)
+        cover[part] *= 1 - np.float32(front[j, i]) * mask
     return out
 
 

@@ -43,6 +43,7 @@ class Templates(NamedTuple):
         weight: `[N, K]`: pixels of the video that a sample stands for, at most one; zero for padding.
         total: `[N]`: sum of the weights, zero for an object without a mask.
         radius: `[N]` px: root mean square distance of the samples from the middle; far: `[N]` px, the largest.
+        edge: `[N]` px: how far from the middle the soft mask is more than nothing.
         colours: float32 `[N, K, 3]` in 0..1.
         slopes: float32 `[N, 6, 3 K]`: change of the colours with the unknowns, all of them in px at the radius.
         products: float32 `[N, 21, K]`: upper triangles of slope times slope, summed over colours.
@@ -55,6 +56,7 @@ class Templates(NamedTuple):
     total: F64
     radius: F64
     far: F64
+    edge: F64
     colours: F32
     slopes: F32
     products: F32
@@ -127,8 +129,16 @@ def build(frame: F32, masks: list[F32], native: float, most: int) -> Templates:
     slopes = _slopes(frame, at, samples / radius[:, None, None])
     products = np.einsum("nkhp,nkhq->nkpq", slopes, slopes)[..., UPPER[0], UPPER[1]]
     far = np.linalg.norm(samples, axis=-1).max(1)
+    edge = np.array([_edge(mask, at) for mask, at in zip(masks, middle, strict=True)])
     flat, products = (np.ascontiguousarray(v.transpose(0, 2, 1)) for v in (slopes.reshape(n, -1, 6), products))
-    return Templates(middle, samples, weight, total, radius, far, read(frame, at), flat, products, frame.shape[:2])
+    return Templates(
+        middle, samples, weight, total, radius, far, edge, read(frame, at), flat, products, frame.shape[:2]
+    )
+
+
+def _edge(mask: F32, middle: F64) -> float:
+    """How far the farthest pixel of a soft mask is from a point, and one px for its interpolation."""
+    return float(np.linalg.norm(np.argwhere(mask > 0)[:, ::-1] - middle, axis=-1).max(initial=0)) + 1
 
 
 def _grid(mask: F32, most: int, least_step: float) -> tuple[F64, float]:
