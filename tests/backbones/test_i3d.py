@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from flashbench.backbones.i3d import I3D, pad_same
+from flashbench.backbones.i3d import I3D, MaxPool, pad_same, same_pads
 from flashbench.errors import InputError
 
 
@@ -38,11 +39,27 @@ def test_fvd_of_black_against_white(i3d: I3D, frames: int, ours: float, publishe
 
 
 def test_same_padding_is_tensorflows() -> None:
-    x = torch.zeros(1, 1, 16, 224, 7)
-    assert pad_same(x, (7, 7, 7), (2, 2, 2), 1.0).shape[2:] == (21, 229, 13)
-    padded = pad_same(x, (7, 7, 7), (2, 2, 2), 1.0)[0, 0]
-    assert padded[:2, 100, 6].all() and not padded[2, 100, 6]  # 2 before
-    assert padded[-3:, 100, 6].all() and not padded[-4, 100, 6]  # 3 behind
+    x = torch.ones(1, 1, 16, 224, 7)
+    assert same_pads(x.shape[2:], (7, 7, 7), (2, 2, 2)) == [(2, 3), (2, 3), (3, 3)]
+    padded = pad_same(x, (7, 7, 7), (2, 2, 2))
+    assert padded.shape[2:] == (21, 229, 13)
+    assert not padded[0, 0, :2, 100, 6].any() and padded[0, 0, 2, 100, 6]  # 2 before
+    assert not padded[0, 0, -3:, 100, 6].any() and padded[0, 0, -4, 100, 6]  # 3 behind
+
+
+@pytest.mark.parametrize("frames", [8, 9])
+@pytest.mark.parametrize(
+    ("kernel", "stride"),
+    [((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (2, 2, 2)), ((2, 2, 2), (2, 2, 2)), ((3, 3, 3), (1, 1, 1))],
+)
+def test_pooling_is_that_of_a_padded_video(
+    frames: int, kernel: tuple[int, int, int], stride: tuple[int, int, int]
+) -> None:
+    x = torch.randn(2, 3, frames, 14, 7, generator=torch.Generator().manual_seed(0))
+    pads = [n for pair in reversed(same_pads(x.shape[2:], kernel, stride)) for n in pair]
+    expected = F.max_pool3d(F.pad(x, pads, value=float("-inf")), kernel, stride)
+    assert expected.shape[2:] == tuple(-(-n // s) for n, s in zip(x.shape[2:], stride, strict=True))
+    assert torch.equal(MaxPool(kernel, stride)(x), expected)
 
 
 def test_refuses_what_would_change_the_shape_silently(i3d: I3D) -> None:
