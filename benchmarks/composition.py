@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from flops import counter, matrix_rate
 from reporting import BIN, measured, only_weights, row
 from scipy import linalg
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from torch.utils.flop_counter import FlopCounterMode
 
 from flashbench.backbones.i3d import I3D
 from flashbench.backbones.lite0 import Lite0, pooled_over
@@ -177,16 +177,6 @@ def frechet(x: Floats, y: Floats) -> float:
     return float(((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(sx) + np.trace(sy) - 2 * np.trace(root))
 
 
-def counter() -> FlopCounterMode:
-    """Counts products and convolutions, oneDNN's too, which torch's own counter does not know."""
-
-    def convolution(x: Any, weight: torch.Size, *args: Any, out_shape: torch.Size, **kwargs: Any) -> int:
-        return 2 * out_shape.numel() * weight[1:].numel()
-
-    known = {torch.ops.aten.mkldnn_convolution: convolution, torch.ops.mkldnn._convolution_pointwise: convolution}
-    return FlopCounterMode(display=False, custom_mapping=known)
-
-
 def arithmetic(c: Composition) -> float:
     """Floating-point operations of the networks for one answer and its reference."""
     video = read_video(c.references[0])
@@ -200,16 +190,6 @@ def arithmetic(c: Composition) -> float:
     with counter() as answer:
         c.stlpips.distances(sampled[1:], sampled[1:])
     return float(2 * both.get_total_flops() + answer.get_total_flops())
-
-
-def matrix_rate(size: int = 2048, seconds: float = 3.0) -> float:
-    """Floating-point operations a second of a float32 product on all cores."""
-    a, b, count = torch.randn(size, size), torch.randn(size, size), 0
-    start = time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        a @ b
-        count += 1
-    return 2 * size**3 * count / (time.perf_counter() - start)
 
 
 def decoding(c: Composition) -> float:

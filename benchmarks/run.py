@@ -23,7 +23,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CSV = HERE / "results.csv"
 PAGE = HERE.parent / "docs" / "performance.md"
-NO_PARTS = {"run", "reporting"}
+NO_PARTS = {"run", "reporting", "flops"}
 COLUMNS = ("part", "quantity", "value", "unit", "target", "machine", "date")
 COMPARE = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
 

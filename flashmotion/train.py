@@ -97,7 +97,7 @@ def train(stage: str, preset: Preset, options: Options) -> None:
     test_text = data.text_states(preset, cache, "test", 16)
     # The processes that render are forked before there is anything on the device.
     rendered = pool.on_device(pool.rendered(preset, cache, options.workers), where) if options.pool else None
-    made = _stage(stage, preset, codec, dtype, test_text)
+    made = make_stage(stage, preset, codec, dtype, test_text)
     parents = _warm(made, preset) if options.warm else {}
     device.place(made, where)
     alone = stage in ("base", "fast-generator")  # no adapter is involved
@@ -116,7 +116,7 @@ def train(stage: str, preset: Preset, options: Options) -> None:
         steps = fit.kept(folder, options.fit)
         if options.fit is not None:
             if steps is None:
-                feed = _batches(_scenes(stage, preset, options, text, rendered), options)
+                feed = _batches(scenes(stage, preset, options, text, rendered), options)
                 speed = fit.measured(made, schedule_of(preset, stage), options.seed, feed, generator)
                 steps = fit.steps(speed, 60 * options.fit - (time.monotonic() - started))
             preset = made.preset = with_schedule(preset, stage, steps=steps)
@@ -134,7 +134,7 @@ def train(stage: str, preset: Preset, options: Options) -> None:
             report_to=options.report_to,
             generator=generator,
         )
-        feed = _batches(_scenes(stage, preset, options, text, rendered, trainer.done), options)
+        feed = _batches(scenes(stage, preset, options, text, rendered, trainer.done), options)
         complete = trainer.run(feed, options.minutes)
         for part, net in made.products(trainer.averages).items():
             note = {
@@ -154,7 +154,7 @@ def train(stage: str, preset: Preset, options: Options) -> None:
             print("exported", weights.export(net, preset.name, part, note), file=sys.stderr)
 
 
-def _scenes(
+def scenes(
     stage: str, preset: Preset, options: Options, text: torch.Tensor, rendered: pool.Pool | None, first: int = 0
 ) -> data.Scenes:
     """What a stage is fed with from step `first` on."""
@@ -174,7 +174,7 @@ def _batches(scenes: data.Scenes, options: Options) -> Iterator[data.Batch]:
     return (device.placed(batch, where) for batch in data.loader(scenes, options.workers))
 
 
-def _stage(stage: str, preset: Preset, codec: PatchCodec, dtype: torch.dtype, test_text: torch.Tensor) -> Any:
+def make_stage(stage: str, preset: Preset, codec: PatchCodec, dtype: torch.dtype, test_text: torch.Tensor) -> Any:
     module, name, _ = STAGES[stage]
     return getattr(importlib.import_module(f"flashmotion.stages.{module}"), name)(preset, codec, dtype, test_text)
 

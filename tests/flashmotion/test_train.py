@@ -16,7 +16,7 @@ from flashmotion import weights
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.schema import Preset, Schedule
-from flashmotion.train import STAGES, Options, _stage, _warm, train, with_schedule
+from flashmotion.train import STAGES, Options, _warm, make_stage, train, with_schedule
 from flashmotion.training import data, fit, trainer
 
 CHAIN = {
@@ -161,7 +161,7 @@ def test_a_warm_start_from_fewer_outputs_keeps_the_new_ones_as_made(tiny: Preset
         for value in older.parameters():
             value.fill_(0.5)
     weights.export(older, "toy", "slow-generator", {"command": "by hand", "steps": 1})
-    stage = _stage("base", tiny, weights.load(PatchCodec, "toy", "codec"), torch.float32, torch.zeros(5, 6, 384))
+    stage = make_stage("base", tiny, weights.load(PatchCodec, "toy", "codec"), torch.float32, torch.zeros(5, 6, 384))
     _warm(stage, tiny)
     weight = stage.generator.proj_out.weight
     assert (weight[: tiny.channels] == 0.5).all() and not weight[tiny.channels :].any()
