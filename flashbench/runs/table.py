@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flashbench.metrics.catalogue import METRICS, Metric
+from flashbench.metrics.sight import SIGHT
 from flashbench.runs.results import Row
 
 ARROWS = {"higher": "↑", "lower": "↓", "none": " "}
@@ -78,9 +79,23 @@ def metrics_table(metrics: Sequence[Metric]) -> RenderableType:
         better = "neither way" if m.direction == "none" else m.direction
         needs = f"measured by {', '.join(m.needs)}" if m.needs else "measured while generating"
         facts = f"{m.unit}; {better} is better; range {span}; no answer counts as {_worst(m)}; {needs}"
-        lines = [facts, m.formula, f"cannot see: {m.blind}", *([f"source: {m.source}"] if m.source else [])]
+        lines = [
+            facts,
+            m.formula,
+            f"cannot see: {m.blind}",
+            *_seen(m.name),
+            *([f"source: {m.source}"] if m.source else []),
+        ]
         table.add_row(f"{m.name} {ARROWS[m.direction]}", "\n".join(lines), end_section=True)
     return table
+
+
+def _seen(name: str) -> list[str]:
+    """What was measured of the metric, in a line; or nothing."""
+    if name not in SIGHT:
+        return []
+    sees, misses = (", ".join(c.replace("_", " ") for c in side) or "nothing" for side in SIGHT[name])
+    return [f"measured to see a little of: {sees}; not to see: {misses} (docs/validity.md)"]
 
 
 def _worst(metric: Metric) -> str:

@@ -97,6 +97,9 @@ def page(
         "",
         *_matrix(verdicts),
         "",
+        "Of `fvd_i3d`, `fid_lite0`, `psnr`, `ssim` and `stlpips` the reference video itself has the perfect value, so "
+        "they resolve any change at all: what they say lies in how large it is.",
+        "",
         "## What should not matter",
         "",
         "How a video looks is no business of metrics of paths, and where objects go none of metrics of looks. Where "
