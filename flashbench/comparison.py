@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import nan as NAN
@@ -250,16 +250,21 @@ class Rank:
 def ranks(beside: Beside, metric: str, stratum: str = "all") -> list[Rank]:
     """Ranks of the runs in a metric with a better way, p values corrected by Holm over all pairs of models."""
     found = beside.pairs(metric, stratum)
-    names = [str(i) for i in range(len(beside.runs))]
-    values: dict[str, float] = {}
+    values: dict[int, float] = {}
     for (i, j), c in found.items():
-        values |= {str(i): c.a, str(j): c.b}
-    corrected = holm([c.difference.p for c in found.values()])
-    p = {frozenset((str(i), str(j))): float(q) for (i, j), q in zip(found, corrected, strict=True)}
-    standing = tie_groups({n: values[n] for n in names}, METRICS[metric].direction, p)
+        values |= {i: c.a, j: c.b}
+    differences = {pair: c.difference for pair, c in found.items()}
+    return ranked([values[k] for k in range(len(beside.runs))], differences, METRICS[metric].direction)
+
+
+def ranked(values: Sequence[float], differences: Mapping[tuple[int, int], Difference], better: str) -> list[Rank]:
+    """Ranks of runs by their values, from the differences of all pairs of them; p values corrected by Holm."""
+    corrected = holm([d.p for d in differences.values()])
+    p = {frozenset((str(i), str(j))): float(q) for (i, j), q in zip(differences, corrected, strict=True)}
+    standing = tie_groups({str(k): float(v) for k, v in enumerate(values)}, better, p)
     out = []
-    for k, name in enumerate(names):
-        own = [c.difference.resolvable for pair, c in found.items() if k in pair]
+    for k in range(len(values)):
+        own = [d.resolvable for pair, d in differences.items() if k in pair]
         known = [r for r in own if r == r]
-        out.append(Rank(*standing[name], float(np.median(known)) if known else NAN))
+        out.append(Rank(*standing[str(k)], float(np.median(known)) if known else NAN))
     return out

@@ -22,12 +22,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.comparison import Beside
+from flashbench.comparison import Beside, ranked
 from flashbench.markdown import span, table_lines
 from flashbench.runs.table import short
 from flashbench.statistics import sets
 from flashbench.statistics.paired import LEAST
-from flashbench.statistics.ranks import holm, pairs_of, tie_groups
+from flashbench.statistics.ranks import pairs_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -87,24 +87,15 @@ def order(beside: Beside) -> Order:
         return reason
     whole, halves = _factors(beside)  # [3, R], [3, R, splits, 2]
     overall, split, n = combined(whole), combined(halves), len(beside.ids)
-    found = {(i, j): sets.difference((overall[i], split[i]), (overall[j], split[j]), n) for i, j in _pairs(overall)}
-    corrected = holm([d.p for d in found.values()])
-    p = {frozenset((str(i), str(j))): float(q) for (i, j), q in zip(found, corrected, strict=True)}
-    spans = tie_groups({str(i): float(v) for i, v in enumerate(overall)}, "higher", p)
+    pairs = pairs_of(range(len(overall)))
+    found = {(i, j): sets.difference((overall[i], split[i]), (overall[j], split[j]), n) for i, j in pairs}
     tried = np.array([_ranks(combined(whole, weights)) for weights in weightings()])
     out: list[Standing] = []
-    for i in range(len(overall)):
-        known = [d.resolvable for pair, d in found.items() if i in pair and d.resolvable == d.resolvable]
-        smallest = float(np.median(known)) if known else NAN
+    for i, rank in enumerate(ranked(list(overall), found, "higher")):
         own = tuple(float(f) for f in whole[:, i])
-        out.append(
-            Standing(own, float(overall[i]), *spans[str(i)], smallest, int(tried[:, i].min()), int(tried[:, i].max()))
-        )
+        span_of_weights = int(tried[:, i].min()), int(tried[:, i].max())
+        out.append(Standing(own, float(overall[i]), rank.rank_lo, rank.rank_hi, rank.resolvable, *span_of_weights))
     return out
-
-
-def _pairs(values: Floats) -> list[tuple[int, int]]:
-    return pairs_of(range(len(values)))
 
 
 def _ranks(values: Floats) -> npt.NDArray[np.int64]:

@@ -106,13 +106,16 @@ def page(
         f"they react all the same, the first strength of {', '.join(LOOKS)} or of {', '.join(PATHS)} is given, and in "
         "brackets the change at strength 5, as a share of the larger one of `static` and `shuffled`:",
         "",
-        *_reactions(found, beside),
+        *_reactions(found, verdicts, beside),
         "",
         "## The corruptions",
         "",
         *_levels(list(dict.fromkeys(v.corruption for v in verdicts))),
         "",
-        *(line.replace("## Overall", "## Controls, cheats and models") for line in overall.page(_names(beside), order)),
+        *(
+            line.replace("## Overall", "## Controls, cheats and models")
+            for line in overall.page([run.model for run in beside], order)
+        ),
         "",
         *_beside(beside),
         "",
@@ -121,10 +124,6 @@ def page(
     for title, table in trackers.items():
         lines += ["", f"## {title}", "", *table]
     return "\n".join(lines) + "\n"
-
-
-def _names(runs: Sequence[Scored]) -> list[str]:
-    return [run.model for run in runs]
 
 
 def _arrow(metric: str) -> str:
@@ -137,9 +136,9 @@ def _matrix(verdicts: Sequence[Verdict]) -> list[str]:
     return table_lines(["metric", *(c.replace("_", " ") for c in corruptions)], rows)
 
 
-def _reactions(found: Sequence[Finding], beside: Sequence[Scored]) -> list[str]:
+def _reactions(found: Sequence[Finding], verdicts: Sequence[Verdict], beside: Sequence[Scored]) -> list[str]:
     """Metrics with the corruptions that they should not see but do."""
-    metrics, corruptions, held = _table(verdicts_of(found))
+    metrics, corruptions, held = _table(verdicts)
     last = {(f.metric, f.corruption): f.comparison.difference.value for f in found if f.strength == STRENGTHS[-1]}
     rows = []
     for m in metrics:
