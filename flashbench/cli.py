@@ -15,6 +15,7 @@ import click
 
 from flashbench.command import FAILED, SETTINGS, WIDTH, OneLineErrors
 from flashbench.errors import InputError
+from flashbench.memory import keep_freed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,6 +38,7 @@ def show(what: RenderableType) -> None:
 @click.version_option(package_name="flashbench")
 def main() -> None:
     """FlashBench: how well do video models follow trajectories, over long sequences and in few steps?"""
+    keep_freed()
 
 
 model_option = click.option("--model", required=True, help="A model of `flashbench list models`, or videos:FOLDER.")

@@ -11,6 +11,7 @@ import click
 
 from flashbench.command import SETTINGS, OneLineErrors
 from flashbench.errors import InputError
+from flashbench.memory import keep_freed
 
 COLLAPSED = 3
 
@@ -19,6 +20,7 @@ COLLAPSED = 3
 @click.version_option(package_name="flashbench")
 def main() -> None:
     """Few-step trajectory-controllable video: train the three stages, make videos."""
+    keep_freed()
 
 
 @main.command()

@@ -62,6 +62,16 @@ class Conv(nn.Module):
         return convolve(pad_same(x, self.conv.kernel_size, self.conv.stride), self.conv, [0] * 3, relu=True)
 
 
+def neighbourhood_max(x: torch.Tensor) -> torch.Tensor:
+    """Maximum over 3 x 3 x 3 neighbours, those outside left out: an axis at a time, a third of the time of 27."""
+    for axis in (2, 3, 4):
+        size, before = x.shape[axis], x
+        x = before.clone()
+        torch.maximum(x.narrow(axis, 0, size - 1), before.narrow(axis, 1, size - 1), out=x.narrow(axis, 0, size - 1))
+        torch.maximum(x.narrow(axis, 1, size - 1), before.narrow(axis, 0, size - 1), out=x.narrow(axis, 1, size - 1))
+    return x
+
+
 class MaxPool(nn.Module):
     """Max pooling with SAME padding (minus infinity outside)."""
 
@@ -70,6 +80,8 @@ class MaxPool(nn.Module):
         self.kernel, self.stride = kernel, stride
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kernel == (3, 3, 3) and self.stride == (1, 1, 1):
+            return neighbourhood_max(x)
         # Where SAME pads more at the end than at the beginning, ceil_mode lets the last window reach beyond the end.
         before = [begin for begin, _ in same_pads(x.shape[2:], self.kernel, self.stride)]
         return F.max_pool3d(x, self.kernel, self.stride, before, ceil_mode=True)

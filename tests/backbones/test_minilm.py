@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
+from flashbench.backbones import assets
 from flashbench.backbones.minilm import MiniLM
+from flashbench.backbones.parts import read_weights
 
 
 def test_cosines_are_those_that_sentence_transformers_documents(minilm: MiniLM) -> None:
@@ -16,6 +20,21 @@ def test_cosines_are_those_that_sentence_transformers_documents(minilm: MiniLM) 
     assert float(weather @ sunny) == pytest.approx(0.6660, abs=1e-4)
     assert float(weather @ drove) == pytest.approx(0.1046, abs=1e-4)
     assert float(sunny @ drove) == pytest.approx(0.1411, abs=1e-4)
+
+
+def test_states_are_those_of_transformers(minilm: MiniLM) -> None:
+    from transformers.models.bert import BertConfig, BertModel
+
+    published, texts = read_weights(assets.fetch("minilm"))
+    theirs = BertModel(BertConfig(**json.loads(texts["config.json"])), add_pooling_layer=False).eval()
+    theirs.load_state_dict({k: v for k, v in published.items() if k in theirs.state_dict()})
+    ids = torch.randint(1000, 30000, (3, 40), generator=torch.Generator().manual_seed(0))
+    for lengths in ([40, 40, 40], [40, 7, 1]):
+        real = torch.arange(40) < torch.tensor(lengths)[:, None]
+        with torch.no_grad():
+            expected = theirs(input_ids=ids, attention_mask=real.long()).last_hidden_state
+            found = minilm.net(ids, real)
+        torch.testing.assert_close(found[real], expected[real], atol=1e-6, rtol=0)
 
 
 def test_related_sentences_are_near_and_others_far(minilm: MiniLM) -> None:
