@@ -205,5 +205,5 @@ class I3D:
         if clips.ndim != 5:
             raise InputError("clips", f"have shape {tuple(clips.shape)}", "give uint8 [B, T, H, W, 3]")
         device = next(self.net.parameters()).device
-        rows = [squash(clip.to(device), SIDE).transpose(0, 1)[None] * (2 / 255) - 1 for clip in clips]
+        rows = [squash(clip.to(device), SIDE).mul_(2 / 255).sub_(1).transpose(0, 1)[None] for clip in clips]
         return torch.cat([self.logits(row) for row in rows]) if rows else torch.empty(0, CLASSES)

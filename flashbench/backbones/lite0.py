@@ -146,7 +146,7 @@ class Lite0:
     def maps(self, frames: torch.Tensor) -> torch.Tensor:
         """uint8 `[F, H, W, 3]` -> feature maps after ReLU6, float32 `[F, 1280, 7, 7]`."""
         device = self.net.classifier.weight.device
-        parts = [self.net((squash(part.to(device), SIDE) - 127) / 128) for part in torch.split(frames, CHUNK)]
+        parts = [self.net(squash(part.to(device), SIDE).sub_(127).div_(128)) for part in torch.split(frames, CHUNK)]
         return torch.cat(parts) if parts else torch.empty(0, DIM, CELLS, CELLS)
 
     @torch.no_grad()

@@ -89,7 +89,8 @@ def light_of(small: list[U8], drift: F64) -> F32:
 
 def _ratio(frame: U8, first: F32, drift: F64) -> F32:
     """Median ratio of the pixels of a frame to those of frame 0, by colour `[3]`; 1 where it is little."""
-    light = np.median((frame.astype(np.float32) + 1) / (shifted(first, drift) + 1), axis=(0, 1))
+    ratios = (frame.astype(np.float32) + 1) / (shifted(first, drift) + 1)
+    light = np.median(np.ascontiguousarray(ratios.reshape(-1, 3).T), axis=1)  # in rows: a third of the time
     return np.asarray(np.where(np.abs(light - 1) < DIM, 1, light), np.float32)
 
 
