@@ -63,7 +63,9 @@ def compare(fresh: Path) -> None:
     for name in sorted(names):
         ours, theirs = Stored(fresh / name), Stored(SHIPPED / name)
         for key in set(ours) - {"key"}:
-            apart = np.nanmax(np.abs(ours[key].astype(np.float64) - theirs[key]), initial=0.0)
+            apart = np.nanmax(
+                np.abs(np.asarray(ours[key], np.float64) - np.asarray(theirs[key], np.float64)), initial=0.0
+            )
             label = f"{name.split('/')[0]} {key}"
             largest[label] = max(largest.get(label, 0.0), float(apart))
     for label, apart in sorted(largest.items()):

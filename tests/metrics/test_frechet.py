@@ -240,6 +240,31 @@ def test_memory_does_not_grow_with_the_rows() -> None:
     assert peak(1000) < 1.2 * peak(200)
 
 
+def steep(n: int, d: int, seed: int) -> Array:
+    """Features whose singular values fall from 1 to 1e-7 of the largest, the last of them nothing at all."""
+    fall = np.append(np.logspace(0, -7, d - 1), 0.0)
+    rng = np.random.default_rng(seed)
+    turn, _ = np.linalg.qr(rng.normal(size=(d, d)))
+    return np.asarray(rng.normal(size=(n, d)) * fall @ turn)
+
+
+def test_many_rows_are_squared_only_where_it_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = samples(600, 500, 40)
+    assert frechet_distance(x, y) == pytest.approx(by_exact_roots(x, y), rel=1e-13)
+    x, y = steep(600, 40, seed=0), np.random.default_rng(5).normal(size=(500, 40))  # y is wide where x is nothing
+    exact = by_exact_roots(x, y)
+    assert frechet_distance(x, y) == pytest.approx(exact, rel=1e-14)
+    monkeypatch.setattr(frechet, "SAFE", -np.inf)
+    monkeypatch.setattr(np.linalg, "cholesky", lambda s: exact_root_of(s).T)
+    assert frechet_distance(x, y) != pytest.approx(exact, rel=1e-11)
+
+
+def exact_root_of(covariance: Array) -> Array:
+    """A factor by eigenvalues, for covariances that rounding has made indefinite."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0))).T)
+
+
 def test_no_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="no rows of features"):
         gaussian([])
