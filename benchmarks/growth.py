@@ -1,7 +1,7 @@
 """How time and memory grow: of summing up a run with its cases, of the leaderboard with its models, of building with
 the cases of a suite.
 
-    python benchmarks/growth.py [--cases 48 480 4800] [--models 5 20] [--build 100 1000]
+    python benchmarks/growth.py [--cases 48 480 4800] [--models 5 20 100] [--build 100 1000 10000]
 
 Scoring a case takes what it takes, whatever their number (`eval_cost`); what could grow faster is what is done with all
 of them. So the measurements of 48 cases of `static` are taken again and again under other names, and one process reads
@@ -92,8 +92,8 @@ def of(usage: Usage) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, nargs="*", default=[48, 480, 4800])
-    parser.add_argument("--models", type=int, nargs="*", default=[5, 20])
-    parser.add_argument("--build", type=int, nargs="*", default=[100, 1000])
+    parser.add_argument("--models", type=int, nargs="*", default=[5, 20, 100])
+    parser.add_argument("--build", type=int, nargs="*", default=[100, 1000, 10000])
     parser.add_argument("--sum-up", nargs=2, metavar=("RUN", "N"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.sum_up:
