@@ -12,7 +12,7 @@ ROWS     := $(CONTROLS) $(MODELS)
 DRAWN    := slow-50step plugged-4step flashmotion-4step
 SHOWN    := 1-0000 2-0001 3-0000 5-0002
 
-.PHONY: venv eval test test-slurm soak bench lint train-nano train-nano-gpu train-queue leaderboard clean
+.PHONY: venv eval test test-slurm soak bench lint train-nano train-nano-gpu train-queue leaderboard results clean
 .DEFAULT_GOAL := eval
 
 venv: $(STAMP)
@@ -83,6 +83,10 @@ leaderboard: $(STAMP)
 	$(BIN)/python benchmarks/run.py --only rows
 	$(BIN)/python scripts/fill_readme.py $(addprefix runs/,$(ROWS))
 	$(BIN)/python scripts/draw_frames.py $(addprefix runs/,$(DRAWN)) $(addprefix --cases ,$(SHOWN)) -o docs/frames.png
+
+# The paper's signs and open points, from what is scored: runs/ and runs/queue/.
+results: $(STAMP)
+	$(BIN)/python scripts/results.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

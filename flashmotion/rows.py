@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flashmotion import weights
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table: which networks, and how they are sampled. few: the preset's few-step list."""
+    """One row of the table: which networks, and how they are sampled.
+
+    few: at the times of the preset's few-step list, or at `times` if there are any.
+    """
 
     generator: str
     adapter: str
@@ -19,6 +22,7 @@ class Row:
     says: str
     preset: str = "nano"
     kind: str = "controlnet"
+    times: tuple[float, ...] = ()
 
 
 # name: generator, adapter, steps, few, guided, what it is
@@ -42,6 +46,16 @@ _TABLE: dict[str, tuple[str, str, int, bool, bool, str]] = {
 }  # fmt: skip
 
 
+# The target sampled at other times than those that it was trained with. The paper's released code trains at the shifted
+# list (t -> 5 t / (1 + 4 t)) and samples at the plain one.
+_SAMPLED: dict[str, tuple[tuple[float, ...], str]] = {
+    "flashmotion-1step": ((1.0,), "sampled in one step"),
+    "flashmotion-2step": ((1.0, 0.5), "sampled in two steps"),
+    "flashmotion-8step": (tuple(1 - k / 8 for k in range(8)), "sampled in eight steps"),
+    "flashmotion-shifted-4step": ((1.0, 0.9375, 5 / 6, 0.625), "sampled at the times shifted by 5"),
+}
+
+
 def _rows() -> dict[str, Row]:
     """The table for each adapter; the ResNet adapter's rows carry its name: `flashmotion-resnet-4step`."""
     rows = {name: Row(*fields) for name, fields in _TABLE.items()}
@@ -49,6 +63,9 @@ def _rows() -> dict[str, Row]:
         row, _, step = name.rpartition("-")
         other = f"{generator}-resnet" if generator in ("lcm-generator", "dmd-generator") else generator
         rows[f"{row}-resnet-{step}"] = Row(other, f"{adapter}-resnet", *rest, kind="resnet")  # type: ignore[arg-type]
+    target = rows["flashmotion-4step"]
+    for name, (times, says) in _SAMPLED.items():
+        rows[name] = replace(target, steps=len(times), says=f"{target.says}, {says}", times=times)
     return rows
 
 

@@ -36,7 +36,7 @@ def load_pipeline(name: str) -> FlashMotionPipeline:
         weights.load(PatchCodec, row.preset, "codec"),
         row.steps,
         p.sample_shift,
-        p.few_steps if row.few else None,
+        (row.times or p.few_steps) if row.few else None,
         p.guidance if row.guided else 1.0,
         p.text_length,
     )

@@ -103,12 +103,33 @@ def test_rows_are_those_of_the_paper() -> None:
     assert (slow4.generator, slow4.adapter, slow4.steps, slow4.few) == ("slow-generator", "slow-adapter", 4, False)
     assert (plugged.generator, plugged.adapter, plugged.few) == ("fast-generator", "slow-adapter", True)
     assert (ours.generator, ours.adapter, ours.few, ours.guided) == ("fast-generator", "fast-adapter", True, False)
-    assert all(r.steps == len(NANO.few_steps) for r in ROWS.values() if r.few)
+    assert all(r.steps == len(r.times or NANO.few_steps) for r in ROWS.values() if r.few)
+
+
+def test_rows_of_other_times_are_the_target_sampled_otherwise() -> None:
+    target = ROWS["flashmotion-4step"]
+    sampled = {n: r for n, r in ROWS.items() if r.times}
+    assert {n: len(r.times) for n, r in sampled.items()} == {
+        "flashmotion-1step": 1, "flashmotion-2step": 2, "flashmotion-8step": 8, "flashmotion-shifted-4step": 4,
+    }  # fmt: skip
+    for row in sampled.values():
+        assert row.times[0] == 1 and list(row.times) == sorted(set(row.times), reverse=True) and row.times[-1] > 0
+        assert (row.generator, row.adapter, row.few) == (target.generator, target.adapter, True)
+    assert sampled["flashmotion-shifted-4step"].times == pytest.approx([5 * t / (1 + 4 * t) for t in NANO.few_steps])
+
+
+def test_other_times_are_sampled(stocked: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = ZooModel("toy-few", suite)
+    monkeypatch.setitem(ROWS, "toy-two", dataclasses.replace(ROWS["toy-few"], steps=2, times=(1.0, 0.5)))
+    other = ZooModel("toy-two", suite)
+    assert list(other.pipeline.config.few_steps) == [1.0, 0.5] == other.info["few_steps"]
+    assert other.fingerprint != plain.fingerprint
 
 
 def test_every_row_comes_with_each_adapter() -> None:
     resnet = {n for n, r in ROWS.items() if r.kind == "resnet"}
-    assert {n.replace("-resnet-", "-") for n in resnet} == set(ROWS) - resnet and len(resnet) == len(ROWS) // 2
+    table = {n for n, r in ROWS.items() if not r.times}
+    assert {n.replace("-resnet-", "-") for n in resnet} == table - resnet and len(resnet) == len(table) // 2
     for name in resnet:
         ours, other = ROWS[name], ROWS[name.replace("-resnet-", "-")]
         assert ours.adapter == f"{other.adapter}-resnet" and ours.generator.removesuffix("-resnet") == other.generator
