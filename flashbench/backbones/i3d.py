@@ -15,7 +15,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from flashbench.backbones import assets
-from flashbench.backbones.parts import State, convolve, fold_batch_norm, frozen, read_weights, squash
+from flashbench.backbones.parts import (
+    State,
+    convolve_same,
+    fold_batch_norm,
+    frozen,
+    read_weights,
+    same_pads,
+    squash,
+)
 from flashbench.errors import InputError
 
 CLASSES = 400
@@ -36,18 +44,6 @@ BLOCKS: Mapping[str, Sequence[int]] = {
 }
 
 
-def same_pads(size: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> list[tuple[int, int]]:
-    """TensorFlow's SAME: output ceil(n / stride); of an odd total the larger half goes to the end."""
-    totals = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride, strict=True)]
-    return [(total // 2, total - total // 2) for total in totals]
-
-
-def pad_same(x: torch.Tensor, kernel: Sequence[int], stride: Sequence[int]) -> torch.Tensor:
-    """`same_pads` of zeros."""
-    pads = same_pads(x.shape[2:], kernel, stride)
-    return F.pad(x, [n for pair in reversed(pads) for n in pair]) if any(map(any, pads)) else x
-
-
 class Conv(nn.Module):
     """Convolution with SAME padding, (folded) bias and ReLU: `[B, C, T, H, W]`, channels last in memory."""
 
@@ -56,10 +52,7 @@ class Conv(nn.Module):
         self.conv = nn.Conv3d(inputs, outputs, kernel, stride)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        (kernel, *_), (stride, *_) = self.conv.kernel_size, self.conv.stride
-        if stride == 1:  # an odd kernel: even on both sides
-            return convolve(x, self.conv, [kernel // 2] * 3, relu=True)
-        return convolve(pad_same(x, self.conv.kernel_size, self.conv.stride), self.conv, [0] * 3, relu=True)
+        return convolve_same(x, self.conv, relu=True)
 
 
 def neighbourhood_max(x: torch.Tensor) -> torch.Tensor:

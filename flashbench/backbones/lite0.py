@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from flashbench.backbones import assets
-from flashbench.backbones.parts import State, convolve, fold_batch_norm, frozen, read_weights, squash
+from flashbench.backbones.parts import State, convolve_same, fold_batch_norm, frozen, read_weights, squash
 from flashbench.errors import InputError
 
 DIM, SIDE, CELLS = 1280, 224, 7
@@ -53,11 +53,7 @@ class Conv(nn.Module):
         self.linear = linear
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        (kernel, _), (stride, _), n = self.conv.kernel_size, self.conv.stride, x.shape[-1]
-        total = max((-(-n // stride) - 1) * stride + kernel - n, 0)
-        if total % 2:  # TensorFlow puts the odd pixel at the end
-            x, total = F.pad(x, [total // 2, total - total // 2] * 2), 0
-        y = convolve(x, self.conv, [total // 2] * 2)
+        y = convolve_same(x, self.conv)
         return y if self.linear else F.relu6(y, inplace=True)
 
 

@@ -84,6 +84,21 @@ def convolve(
     return y.relu_() if relu else y
 
 
+def same_pads(size: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> list[tuple[int, int]]:
+    """TensorFlow's SAME: output ceil(n / stride); of an odd total the larger half goes to the end."""
+    totals = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride, strict=True)]
+    return [(total // 2, total - total // 2) for total in totals]
+
+
+def convolve_same(x: torch.Tensor, conv: torch.nn.Conv2d | torch.nn.Conv3d, relu: bool = False) -> torch.Tensor:
+    """`convolve` with the zeros of `same_pads` around."""
+    pads = same_pads(x.shape[2:], conv.kernel_size, conv.stride)
+    if all(begin == end for begin, end in pads):
+        return convolve(x, conv, [begin for begin, _ in pads], relu)
+    x = F.pad(x, [n for pair in reversed(pads) for n in pair])
+    return convolve(x, conv, [0] * len(pads), relu)
+
+
 def squash(frames: torch.Tensor, size: int) -> torch.Tensor:
     """Antialiased bilinear resize to a square: uint8 `[F, H, W, 3]` -> float32 `[F, 3, S, S]`, 0 to 255.
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from flashbench.backbones.i3d import I3D, MaxPool, pad_same, same_pads
+from flashbench.backbones.i3d import I3D, MaxPool
+from flashbench.backbones.parts import same_pads
 from flashbench.errors import InputError
 
 
@@ -36,15 +37,6 @@ def test_fvd_of_black_against_white(i3d: I3D, frames: int, ours: float, publishe
     fvd = float((a.double() - b.double()).square().sum())
     assert fvd == pytest.approx(ours, rel=2e-5)
     assert fvd == pytest.approx(published, abs=tolerance)
-
-
-def test_same_padding_is_tensorflows() -> None:
-    x = torch.ones(1, 1, 16, 224, 7)
-    assert same_pads(x.shape[2:], (7, 7, 7), (2, 2, 2)) == [(2, 3), (2, 3), (3, 3)]
-    padded = pad_same(x, (7, 7, 7), (2, 2, 2))
-    assert padded.shape[2:] == (21, 229, 13)
-    assert not padded[0, 0, :2, 100, 6].any() and padded[0, 0, 2, 100, 6]  # 2 before
-    assert not padded[0, 0, -3:, 100, 6].any() and padded[0, 0, -4, 100, 6]  # 3 behind
 
 
 @pytest.mark.parametrize("frames", [8, 9])

@@ -1,4 +1,4 @@
-"""The convolution that the networks share."""
+"""The convolutions that the networks share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from flashbench.backbones import parts
-from flashbench.backbones.parts import convolve
+from flashbench.backbones.parts import convolve, convolve_same, same_pads
 
 
 @pytest.mark.parametrize("path", ["fused", "oneDNN", "torch"])
@@ -36,3 +36,25 @@ def test_one_pass_or_two_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> 
     fused = convolve(x, conv, [1] * 3, relu=True)
     monkeypatch.setattr(parts, "FUSED", None)
     assert torch.equal(convolve(x, conv, [1] * 3, relu=True), fused)
+
+
+def test_same_padding_is_tensorflows() -> None:
+    """Of a convolution that sums what it sees: 2 zeros before and 3 behind of an even side, 3 and 3 of an odd one."""
+    assert same_pads((16, 224, 7), (7, 7, 7), (2, 2, 2)) == [(2, 3), (2, 3), (3, 3)]
+    conv = torch.nn.Conv3d(1, 1, 7, 2, bias=False)
+    torch.nn.init.ones_(conv.weight)
+    with torch.no_grad():
+        seen = convolve_same(torch.ones(1, 1, 16, 24, 7), conv)[0, 0]
+    assert seen.shape == (8, 12, 4)
+    assert seen[4, 6].tolist() == [49 * 4, 49 * 6, 49 * 6, 49 * 4]
+    assert seen[4, 0, 1] == 7 * 5 * 6 and seen[4, 11, 1] == 7 * 4 * 6  # 2 of 7 lie before the first, 3 behind the last
+    assert seen[0, 6, 1] == 5 * 7 * 6 and seen[7, 6, 1] == 4 * 7 * 6
+
+
+def test_a_convolution_with_even_padding_needs_no_copy() -> None:
+    conv = torch.nn.Conv2d(2, 3, 3)
+    x = torch.randn(1, 2, 8, 9, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = F.conv2d(x, conv.weight, conv.bias, padding=1)
+        torch.testing.assert_close(convolve_same(x, conv), expected, atol=1e-6, rtol=0)
+        torch.testing.assert_close(convolve_same(x, conv, relu=True), expected.relu(), atol=1e-6, rtol=0)
