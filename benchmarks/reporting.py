@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -18,11 +19,26 @@ import psutil
 from flashbench.backbones import assets
 
 BIN = Path(sys.executable).parent
+MIB = 2**20
 
 
 def row(quantity: str, value: float, unit: str = "", target: str = "") -> None:
     """Prints one measured quantity for run.py. `target` is a comparison with a number, such as `< 360`, or empty."""
     print(json.dumps({"quantity": quantity, "value": float(value), "unit": unit, "target": target}), flush=True)
+
+
+def exponent(sizes: list[int], seconds: list[float]) -> float:
+    return math.log(seconds[-1] / seconds[-2]) / math.log(sizes[-1] / sizes[-2])
+
+
+def grown(name: str, sizes: list[int], used: list[tuple[float, float]], flat: bool = True) -> None:
+    """Rows of one kind: seconds and peak (MiB) by size, and how they grow. flat: they are to be flat and linear."""
+    for size, (seconds, mib) in zip(sizes, used, strict=True):
+        row(f"{name} {size}", seconds, "s")
+        row(f"{name} {size}: peak memory", mib, "MiB")
+    if len(sizes) > 1:
+        row(f"{name}: exponent of the time", exponent(sizes, [s for s, _ in used]), "", "< 1.1" if flat else "")
+        row(f"{name}: largest peak over smallest", used[-1][1] / used[0][1], "x", "< 1.2" if flat else "")
 
 
 class Usage(NamedTuple):

@@ -77,15 +77,15 @@ def gaussian(parts: Sequence[npt.ArrayLike]) -> Gaussian:
     if next(blocks, None) is None:
         mean = np.asarray(first.mean(axis=0))
         centred = first - mean
-        return Gaussian(len(first), mean, float(np.vdot(centred, centred)), _short(centred))
+        return Gaussian(len(first), mean, float(np.vdot(centred, centred)), _short(centred)[0])
     n, total = 0, np.zeros(first.shape[1])
     for rows in _blocks(parts):
         n, total = n + len(rows), total + rows.sum(axis=0)
-    mean, squares, root = total / n, 0.0, first[:0]
+    mean, squares, root, safe = total / n, 0.0, first[:0], True
     for rows in _blocks(parts):
         centred = rows - mean
         squares += float(np.vdot(centred, centred))
-        root = _short(np.concatenate([root, centred]))
+        root, safe = _short(np.concatenate([root, centred]), safe)
     return Gaussian(n, mean, squares, root)
 
 
@@ -150,21 +150,22 @@ def half_split_floor(x: npt.ArrayLike, groups: Sequence[Hashable] | npt.NDArray[
     return frechet_distance(x[~odd], x[odd])
 
 
-def _short(centred: Floats) -> Floats:
-    """A matrix R `[min(n, D), D]` with R'R = A'A: A itself where n <= D.
+def _short(centred: Floats, square: bool = True) -> tuple[Floats, bool]:
+    """A matrix R `[min(n, D), D]` with R'R = A'A, A itself where n <= D; and whether the next may be squared too.
 
     Else the Cholesky factor of A'A, which costs a quarter of a QR, where that is safe: rounding in A'A moves a singular
     value s by about 1e-16 s_max^2 / s, so none may be below 1e-3 of the largest (the factor's diagonal estimates them),
-    and the triangle of a QR where it is not.
+    and the triangle of a QR where it is not, or where `square` is False.
     """
     n, d = centred.shape
     if n <= d:
-        return centred
-    try:
-        factor = np.linalg.cholesky(centred.T @ centred)
-    except np.linalg.LinAlgError:
-        factor = np.zeros((1, 1))
-    diagonal = factor.diagonal()
-    if diagonal.min() > SAFE * diagonal.max():
-        return np.asarray(factor.T)
-    return np.asarray(np.linalg.qr(centred, mode="r"), np.float64)
+        return centred, square
+    if square:
+        try:
+            factor = np.linalg.cholesky(centred.T @ centred)
+        except np.linalg.LinAlgError:
+            factor = np.zeros((1, 1))
+        diagonal = factor.diagonal()
+        if diagonal.min() > SAFE * diagonal.max():
+            return np.asarray(factor.T), True
+    return np.asarray(np.linalg.qr(centred, mode="r"), np.float64), False
