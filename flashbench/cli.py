@@ -17,6 +17,8 @@ from flashbench.command import FAILED, SETTINGS, WIDTH, OneLineErrors
 from flashbench.errors import InputError
 from flashbench.memory import keep_freed
 
+NETWORKS = ("eval", "generate", "score", "validate")  # commands that run them
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -36,9 +38,11 @@ def show(what: RenderableType) -> None:
 
 @click.group("flashbench", cls=OneLineErrors, context_settings=SETTINGS)
 @click.version_option(package_name="flashbench")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """FlashBench: how well do video models follow trajectories, over long sequences and in few steps?"""
-    keep_freed()
+    if context.invoked_subcommand in NETWORKS:
+        keep_freed()
 
 
 model_option = click.option("--model", required=True, help="A model of `flashbench list models`, or videos:FOLDER.")

@@ -12,8 +12,8 @@ def keep_freed() -> None:
     """Lets glibc keep up to 128 MiB of freed memory, blocks of up to 32 MiB (its limit) among it, for the next call.
 
     By default a network's feature maps are returned to the system when they are freed and are fetched anew, page by
-    page, for the next layer: a twentieth of I3D's time. Where there is no glibc nothing happens. Commands call it;
-    the library leaves a process that is not ours as it is.
+    page, for the next layer: a twentieth of I3D's time. Where there is no glibc nothing happens. Commands that
+    run networks call it; the library leaves a process that is not ours as it is.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

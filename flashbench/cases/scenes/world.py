@@ -89,6 +89,9 @@ class Scene:
         return prompts.prompt(names, [a.family for a in self.named], place, clause)
 
 
+AT_ONCE = 2**16  # pixels of all frames that are drawn together
+
+
 class Rendered(NamedTuple):
     """F frames of a scene, N named objects.
 
@@ -201,7 +204,7 @@ def _sprite_texture(code: str, split: str, mirror: bool) -> tuple[Texture, Textu
     return Texture.build(np.ascontiguousarray(rgba)), Texture.build(dark, largest=48)
 
 
-@lru_cache(maxsize=64)  # a quarter of a megabyte each; more save little, since hardly two scenes need the same
+@lru_cache(maxsize=16)  # a quarter of a megabyte each; more save little, since hardly two scenes need the same
 def _ground_texture(name: str, split: str, blur: int, texels: int) -> Texture:
     """Background with its shorter side at about `texels`, defocused by `blur` thousandths of that."""
     ground = next(b for b in load_atlas().backgrounds(split) if b.name == name)
@@ -290,6 +293,17 @@ def _draw_clouds(canvas: npt.NDArray[np.uint64], scene: Scene, size: int, at: I6
 def render(scene: Scene, size: int, at: npt.ArrayLike | None = None) -> Rendered:
     """Draws the frames with indices `at` (all by default) of a scene on `size` x `size` pixels."""
     when = np.arange(scene.frames) if at is None else np.asarray(at, np.int64)
+    step = max(1, AT_ONCE // size**2)  # frames know nothing of each other, and drawing takes many times their memory
+    parts = [_render(scene, size, when[k : k + step]) for k in range(0, len(when), step)]
+    if len(parts) == 1:
+        return parts[0]
+    video, masks, boxes, centres, visible, places = zip(*parts, strict=True)
+    place = tuple(Placement(*map(np.concatenate, zip(*of, strict=True))) for of in zip(*places, strict=True))
+    masks, boxes, centres, visible = (np.concatenate(of, axis=1) for of in (masks, boxes, centres, visible))
+    return Rendered(np.concatenate(video), masks, boxes, centres, visible, place)
+
+
+def _render(scene: Scene, size: int, when: I64) -> Rendered:
     canvas = _background(scene, size, when)
     _draw_clouds(canvas, scene, size, when, front=False)
     owner = np.full(canvas.shape, -1, np.int8)

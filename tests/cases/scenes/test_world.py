@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,31 @@ def test_any_frames_are_those_of_the_whole(seed: int) -> None:
         axis = 0 if name == "video" else 1
         a, b = getattr(whole, name), getattr(part, name)
         assert np.array_equal(np.take(a, SOME, axis), b), name
+
+
+def test_frames_are_drawn_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    s = next(x for x in (scene(i, 3) for i in range(50)) if x.pan != (0, 0) and x.clouds)
+    monkeypatch.setattr(world, "AT_ONCE", FRAMES * SIZE**2)
+    together = render(s, SIZE)
+    monkeypatch.setattr(world, "AT_ONCE", 7 * SIZE**2)
+    apart = render(s, SIZE)
+    for name in ("video", "masks", "boxes", "centres", "visible"):
+        a, b = getattr(together, name), getattr(apart, name)
+        assert np.array_equal(a, b) and a.dtype == b.dtype, name
+    for first, second in zip(together.place, apart.place, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_memory_does_not_grow_with_the_frames() -> None:
+    peaks = []
+    for frames in (61, 481):
+        s = next(x for x in (scene(i, 3, frames=frames) for i in range(50)) if x.pan != (0, 0) and x.clouds)
+        render(s, 64, [0])  # its textures are kept
+        tracemalloc.start()
+        made = render(s, 64)
+        peaks.append(tracemalloc.get_traced_memory()[1] - 2 * made.video.nbytes - 2 * made.masks.nbytes)
+        tracemalloc.stop()
+    assert peaks[1] < 2 * peaks[0]
 
 
 def test_samples_cover_every_weather_and_both_cameras() -> None:
