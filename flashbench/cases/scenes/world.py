@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -297,10 +297,14 @@ def render(scene: Scene, size: int, at: npt.ArrayLike | None = None) -> Rendered
     parts = [_render(scene, size, when[k : k + step]) for k in range(0, len(when), step)]
     if len(parts) == 1:
         return parts[0]
-    video, masks, boxes, centres, visible, places = zip(*parts, strict=True)
-    place = tuple(Placement(*map(np.concatenate, zip(*of, strict=True))) for of in zip(*places, strict=True))
-    masks, boxes, centres, visible = (np.concatenate(of, axis=1) for of in (masks, boxes, centres, visible))
-    return Rendered(np.concatenate(video), masks, boxes, centres, visible, place)
+
+    def joined(name: str, axis: int = 1) -> npt.NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts], axis=axis)
+
+    places = zip(*(part.place for part in parts), strict=True)
+    place = tuple(Placement(*map(np.concatenate, zip(*of, strict=True))) for of in places)
+    masks, boxes = joined("masks"), joined("boxes")
+    return Rendered(joined("video", axis=0), masks, boxes, joined("centres"), joined("visible"), place)
 
 
 def _render(scene: Scene, size: int, when: I64) -> Rendered:
