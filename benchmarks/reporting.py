@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -79,7 +80,7 @@ def only_weights(cache: Path) -> dict[str, str]:
     for name in assets.ASSETS:
         weights = assets.fetch(name)
         for file in (weights, weights.with_suffix(".sha256")):
-            (folder / file.name).symlink_to(file)
+            shutil.copy(file, folder)
     return {**os.environ, "XDG_CACHE_HOME": str(cache)}
 
 

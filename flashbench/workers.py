@@ -6,6 +6,7 @@ parent is killed, every worker ends with it, so that nobody writes into a folder
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -66,14 +67,14 @@ def spread(work: Callable[[str], T], items: Sequence[str], workers: int) -> Gene
     except (EOFError, ConnectionError) as error:
         raise RuntimeError("a worker died; its own message stands above, unless memory ran out") from error
     finally:
-        for process in started.values():
+        for pipe, process in started.items():
             process.terminate()
+            pipe.close()  # ends one that waits for its next item, should its exception at SIGTERM be swallowed
             process.join()
 
 
 def _serve(work: Callable[[str], Any], pipe: Connection, parents: Iterable[Connection]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by this: half-written files are tidied up on the way out
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     for other in parents:  # held open here, the parent's end of a pipe would outlive the parent
@@ -83,10 +84,21 @@ def _serve(work: Callable[[str], Any], pipe: Connection, parents: Iterable[Conne
         return
     # A worker is one core's: as many as there are cores, each with threads for all of them, took four times as long.
     threadpool_limits(1)
+    # Half-written files are tidied up on the way out. Not before: threadpoolctl calls back from C, where the exception
+    # would be lost.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    while (item := _received(pipe)) is not None:
+        try:
+            answer: tuple[bool, Any] = True, work(item)
+        except InputError as error:
+            answer = False, (error.where, error.what, error.mend)
+        with contextlib.suppress(ConnectionError):  # nobody waits for it any more
+            pipe.send(answer)
+
+
+def _received(pipe: Connection) -> Any:
+    """The next item; None where there is none, or nobody to give it."""
     try:
-        while (item := pipe.recv()) is not None:
-            pipe.send((True, work(item)))
-    except InputError as error:
-        pipe.send((False, (error.where, error.what, error.mend)))
-    except EOFError:
-        return
+        return pipe.recv()
+    except (EOFError, ConnectionError):
+        return None

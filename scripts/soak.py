@@ -16,13 +16,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
 from pages import fill
 
-from flashbench.backbones.assets import default_cache_dir, status
+from flashbench.backbones.assets import ASSETS, fetch, status
 from flashbench.cases.folder import verify
 from flashbench.errors import InputError
 from flashbench.metrics.catalogue import choose
@@ -30,6 +30,7 @@ from flashbench.runs.session import score_run
 
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 FLASHBENCH = Path(sys.executable).parent / "flashbench"
+PARTS = ("weights", "suite", "run", "kills")
 OUTPUTS = ("results.csv", "results.json", "cases.csv", "cases.parquet")
 
 
@@ -101,6 +102,7 @@ DAMAGES: dict[str, Callable[[Path, Path], None]] = {"cut": cut, "a byte": flip, 
 def damages(kind: str, root: Path, work: Path, use: Callable[[Path], object]) -> Iterator[tuple[str, str, int, int]]:
     """Rows (damage, kind, files, named in one line or written anew)."""
     files = [p.relative_to(root) for p in sorted(root.rglob("*")) if p.is_file() and not p.name.startswith(".")]
+    click.echo(f"{kind}: {len(files)} files", err=True)
     whole = use(root)
     for name, damage in DAMAGES.items():
         right = 0
@@ -126,6 +128,17 @@ def damages(kind: str, root: Path, work: Path, use: Callable[[Path], object]) ->
         yield name, kind, len(files), right
 
 
+def weights(into: Path) -> Path:
+    """A cache with all weights and nothing else."""
+    folder = into / "weights"
+    folder.mkdir()
+    for name in ASSETS:
+        path = fetch(name)
+        for file in (path, path.with_suffix(".sha256")):
+            shutil.copy(file, folder)
+    return folder
+
+
 def check_weights(cache: Path) -> None:
     """Raises for what is neither whole nor absent."""
     for held in status(cache):
@@ -133,33 +146,37 @@ def check_weights(cache: Path) -> None:
             raise InputError(cache / held.asset.file_name, f"is {held.state}", "fetch it again")
 
 
+def soaked(work: Path, count: int, parts: Sequence[str]) -> Iterator[tuple[str, str, int, int]]:
+    """Rows of the parts, each as soon as it is known."""
+    suite = work / "suite"
+    build = [FLASHBENCH, "build", "sprites-v1", "--cases", "6", "--frames", "33", "-o", suite]
+    subprocess.run([str(b) for b in build], check=True, capture_output=True)
+    if "weights" in parts:
+        yield from damages("weights", weights(work), work, check_weights)
+    if "suite" in parts:
+        yield from damages("suite", suite, work, verify)
+    if "run" in parts:
+        assert start(suite, work / "whole").wait() == 0
+
+        def scored(run: Path) -> str:
+            score_run(run, choose(None), str(suite), 1)
+            return digest(run)
+
+        yield from damages("run", work / "whole", work, scored)
+    if "kills" in parts:
+        yield from kills(suite, work, count)
+
+
 @click.command()
 @click.option("--count", default=50, show_default=True, help="Kills.")
-@click.argument("parts", nargs=-1, type=click.Choice(["kills", "suite", "run", "weights"]))
+@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
 def main(count: int, parts: tuple[str, ...]) -> None:
     """Runs all parts, or PARTS."""
     rows: list[tuple[str, str, int, int]] = []
     with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
-        suite = work / "suite"
-        build = [FLASHBENCH, "build", "sprites-v1", "--cases", "6", "--frames", "33", "-o", suite]
-        subprocess.run([str(b) for b in build], check=True, capture_output=True)
-        if not parts or "kills" in parts:
-            rows += kills(suite, work, count)
-        if not parts or "suite" in parts:
-            rows += damages("suite", suite, work, verify)
-        if not parts or "run" in parts:
-            assert start(suite, work / "whole").wait() == 0
-
-            def scored(run: Path) -> str:
-                score_run(run, choose(None), str(suite), 1)
-                return digest(run)
-
-            rows += damages("run", work / "whole", work, scored)
-        if not parts or "weights" in parts:
-            rows += damages("weights", default_cache_dir(), work, check_weights)
-    for row in rows:
-        click.echo("  ".join(map(str, row)))
+        for row in soaked(Path(name), count, parts or PARTS):
+            click.echo("  ".join(map(str, row)))
+            rows.append(row)
     if not parts:
         lines = ["| what | where | tries | right |", "| - | - | - | - |"]
         lines += [f"| {' | '.join(map(str, row))} |" for row in rows]

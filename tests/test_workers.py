@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from flashbench import workers
 from flashbench.errors import InputError
 from flashbench.workers import spread
 
@@ -81,6 +82,45 @@ def test_a_worker_that_dies_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RuntimeError, match="worker died"):
         list(spread(work, ITEMS[5:], 2))
     assert "ValueError: seven" in capfd.readouterr().err
+
+
+def deaf(seconds: float, flag: Path) -> None:
+    """Leaves a sign that it has begun, and loses SIGTERM's exception for a while."""
+    flag.touch()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with suppress(SystemExit):
+            time.sleep(0.01)
+
+
+def refuse_after(flag: Path) -> None:
+    while not flag.exists():
+        time.sleep(0.01)
+    raise InputError("here", "is wrong", "mend it")
+
+
+@pytest.mark.timeout(30)
+def test_one_that_is_ended_while_it_starts_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """threadpoolctl looks for libraries by callbacks from C, which lose an exception such as SystemExit at SIGTERM."""
+
+    def limits(limit: int) -> None:
+        try:
+            (tmp_path / "first").touch(exist_ok=False)
+        except FileExistsError:
+            deaf(1.0, tmp_path / "deaf")
+
+    monkeypatch.setattr(workers, "threadpool_limits", limits)
+    with pytest.raises(InputError):
+        list(spread(lambda item: refuse_after(tmp_path / "deaf"), ITEMS, 2))
+
+
+@pytest.mark.timeout(30)
+def test_one_that_is_deaf_ends_with_its_item(tmp_path: Path) -> None:
+    def work(item: str) -> None:
+        return refuse_after(tmp_path / "deaf") if item == "c0" else deaf(1.0, tmp_path / "deaf")
+
+    with pytest.raises(InputError):
+        list(spread(work, ITEMS, 2))
 
 
 def test_an_early_end_leaves_no_worker() -> None:

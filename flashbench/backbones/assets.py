@@ -29,7 +29,16 @@ import numpy.typing as npt
 from safetensors.numpy import save as safetensors_bytes
 
 from flashbench.errors import InputError
-from flashbench.files.atomic import folder_lock, remove_leftovers, sha256_file, write_bytes, write_error, write_text
+from flashbench.files.atomic import (
+    folder_lock,
+    leads_out,
+    read_bytes,
+    remove_leftovers,
+    sha256_file,
+    write_bytes,
+    write_error,
+    write_text,
+)
 
 Arrays = dict[str, npt.NDArray[Any]]
 Converter = Callable[[Mapping[str, bytes]], tuple[Arrays, dict[str, str]]]
@@ -268,8 +277,11 @@ def fetch(
         if from_file is not None:
             _store(asset, _members(asset, Path(from_file)), held.path)
         elif held.state != "ready":
+            for path in (held.path, held.path.with_suffix(".sha256")):
+                if path.is_dir():
+                    raise InputError(path, "is a folder, where a file is kept", "delete it")
             if held.state == "damaged":
-                say(f"{held.path}: damaged (its sha256 is not the one it was stored with); fetching {name} again")
+                say(f"{held.path}: damaged (not what was stored there); fetching {name} again")
             part = folder / f".{asset.archive}.part"  # one name, under the lock: killed fetches do not pile up
             try:
                 _store(asset, _members(asset, _download(asset, part, say)), held.path)
@@ -291,7 +303,8 @@ def _state(asset: Asset, folder: Path) -> AssetStatus:
     signature = path.with_suffix(".sha256")
     if not path.exists():
         return AssetStatus(asset, path, "absent")
-    whole = signature.exists() and sha256_file(path) == signature.read_text().strip()
+    files = path.is_file() and signature.is_file() and not any(leads_out(folder, p) for p in (path, signature))
+    whole = files and sha256_file(path) == read_bytes(signature).decode("ascii", "replace").strip()
     return AssetStatus(asset, path, "ready" if whole else "damaged")
 
 

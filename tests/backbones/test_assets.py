@@ -237,6 +237,32 @@ def test_a_damaged_file_is_said_and_fetched_again(index: Index, cache: Path) -> 
     assert str(path) in lines[0] and "damaged" in lines[0]
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".sha256"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "a folder", "a link"])
+def test_whatever_is_damaged_is_found(damage: str, suffix: str, index: Index, cache: Path, tmp_path: Path) -> None:
+    whole = fetch("toy", cache_dir=cache, say=lambda line: None).read_bytes()
+    (path,) = cache.glob(f"*{suffix}")
+    data = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "flipped":
+        path.write_bytes(bytes([data[0] ^ 0x81]) + data[1:])
+    else:
+        path.unlink()
+        outside = tmp_path / "outside"
+        outside.write_bytes(data)
+        path.mkdir() if damage == "a folder" else path.symlink_to(outside)
+    assert status(cache)[0].state == "damaged"
+    if damage == "a folder":
+        with pytest.raises(InputError, match="is a folder") as caught:
+            fetch("toy", cache_dir=cache, say=lambda line: None)
+        assert str(path) in str(caught.value)
+        return
+    fetched = fetch("toy", cache_dir=cache, say=lambda line: None)
+    assert fetched.read_bytes() == whole and not fetched.is_symlink() and status(cache)[0].state == "ready"
+    assert damage != "a link" or outside.read_bytes() == data  # nothing is written through it
+
+
 def test_a_broken_download_starts_again(index: Index, cache: Path) -> None:
     index.cut = 2
     fetch("toy", cache_dir=cache, say=lambda line: None)
