@@ -22,6 +22,11 @@ def put(text: str, marker: str, content: str) -> str:
     return f"{before}{begin}{content}\n{end}{after}"
 
 
+def held(page: Path, marker: str) -> str:
+    """What stands between the markers of a file."""
+    return page.read_text().partition(f"<!-- {marker} -->\n")[2].partition(f"<!-- end of {marker} -->")[0]
+
+
 def fill(page: Path, marker: str, content: str) -> None:
     """The same in a file."""
     write_bytes(page, put(page.read_text(), marker, content).encode())
