@@ -83,9 +83,11 @@ def gaussian(parts: Sequence[npt.ArrayLike]) -> Gaussian:
         n, total = n + len(rows), total + rows.sum(axis=0)
     mean, squares, root, safe = total / n, 0.0, first[:0], True
     for rows in _blocks(parts):
-        centred = rows - mean
+        both = np.empty((len(root) + len(rows), len(mean)))
+        both[: len(root)] = root
+        centred = np.subtract(rows, mean, out=both[len(root) :])
         squares += float(np.vdot(centred, centred))
-        root, safe = _short(np.concatenate([root, centred]), safe)
+        root, safe = _short(both, safe)
     return Gaussian(n, mean, squares, root)
 
 
@@ -105,14 +107,16 @@ def _blocks(parts: Sequence[npt.ArrayLike]) -> Iterator[Floats]:
         rows = features(part, "features")
         if waiting and sum(map(len, waiting)) + len(rows) > HELD:
             yield _joined(waiting)
-            waiting = []
         waiting.append(rows)
     if waiting:
         yield _joined(waiting)
 
 
 def _joined(rows: list[Floats]) -> Floats:
-    return rows[0] if len(rows) == 1 else np.concatenate(rows)
+    """All rows in one array; the list is emptied, so that they are not held twice."""
+    out = rows[0] if len(rows) == 1 else np.concatenate(rows)
+    rows.clear()
+    return out
 
 
 def covariance_trace(x: npt.ArrayLike) -> float:
