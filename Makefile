@@ -33,7 +33,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Kills and damages, counted: an hour.
+# Kills and damages, counted: twenty minutes.
 soak: $(STAMP)
 	$(BIN)/python scripts/soak.py
 
