@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from flashbench.metrics._arrays import Floats, feature_pair, features
 
-HELD = 2048  # rows that are in memory at once
+HELD = 1024  # rows that are in memory at once
 SAFE = 1e-3  # least over largest singular value from which on they may be squared
 
 
