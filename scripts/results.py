@@ -172,16 +172,16 @@ def variants(runs: Path) -> list[str]:
 
 def costs(runs: Path) -> list[str]:
     """Updates and seconds that each network of a scored run was trained with, as its manifest says."""
-    lines: list[list[str]] = []
+    lines: dict[tuple[str, str], list[str]] = {}  # by network and what made it
     for adapter in ("controlnet", "resnet"):
         for name, folders in methods(adapter).items():
-            for folder in folders:
-                run = read(runs, folder)
+            user = name if adapter == "controlnet" else f"{name}, ResNet"
+            for run in (read(runs, folder) for folder in folders):
                 for part, facts in (run.facts["model"]["info"].get("weights", {}) if run else {}).items():
-                    line = [part, str(facts.get("steps") or ""), str(facts.get("seconds") or ""), facts["command"]]
-                    if part != "codec" and line[:1] + line[3:] not in [x[1:2] + x[4:] for x in lines]:
-                        lines.append([name if adapter == "controlnet" else f"{name}, ResNet", *line])
-    return table_lines(["first used by", "network", "updates", "seconds", "command"], lines)
+                    numbers = (str(facts.get(key) or "") for key in ("steps", "seconds"))
+                    if part != "codec":
+                        lines.setdefault((part, facts["command"]), [user, part, *numbers, facts["command"]])
+    return table_lines(["first used by", "network", "updates", "seconds", "command"], list(lines.values()))
 
 
 def missing(names: Sequence[str]) -> list[str]:

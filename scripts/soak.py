@@ -22,14 +22,18 @@ from pathlib import Path
 import click
 from pages import fill, held
 
-from flashbench.backbones.assets import ASSETS, fetch, status
+from flashbench.backbones.assets import status
 from flashbench.cases.folder import verify
 from flashbench.errors import InputError
 from flashbench.markdown import table_lines
 from flashbench.metrics.catalogue import choose
 from flashbench.runs.session import score_run
 
-PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "benchmarks")]
+from reporting import only_weights  # noqa: E402
+
+PAGE = ROOT / "docs" / "reliability.md"
 FLASHBENCH = Path(sys.executable).parent / "flashbench"
 PARTS = ("weights", "suite", "run", "kills")
 OUTPUTS = ("results.csv", "results.json", "cases.csv", "cases.parquet")
@@ -140,17 +144,6 @@ def damages(kind: str, root: Path, work: Path, use: Callable[[Path], object]) ->
         yield name, kind, len(files), right
 
 
-def weights(into: Path) -> Path:
-    """A cache with all weights and nothing else."""
-    folder = into / "weights"
-    folder.mkdir()
-    for name in ASSETS:
-        path = fetch(name)
-        for file in (path, path.with_suffix(".sha256")):
-            shutil.copy(file, folder)
-    return folder
-
-
 def check_weights(cache: Path) -> None:
     """Raises for what is neither whole nor absent."""
     for asset in status(cache):
@@ -164,7 +157,9 @@ def soaked(work: Path, count: int, parts: Sequence[str]) -> Iterator[tuple[str, 
     build = [FLASHBENCH, "build", "sprites-v1", "--cases", "6", "--frames", "33", "-o", suite]
     subprocess.run([str(b) for b in build], check=True, capture_output=True)
     if "weights" in parts:
-        yield from damages("weights", weights(work), work, check_weights)
+        yield from damages(
+            "weights", Path(only_weights(work / "cache")["XDG_CACHE_HOME"]) / "flashbench", work, check_weights
+        )
     if "suite" in parts:
         yield from damages("suite", suite, work, verify)
     if "run" in parts:
@@ -185,14 +180,15 @@ def soaked(work: Path, count: int, parts: Sequence[str]) -> Iterator[tuple[str, 
 def main(count: int, parts: tuple[str, ...]) -> None:
     """Runs all parts, or PARTS; rows of the others stay in the table. Nothing is written unless all is right."""
     rows: list[tuple[str, str, int, int]] = []
+    chosen = parts or PARTS
     with tempfile.TemporaryDirectory() as name:
-        for row in soaked(Path(name), count, parts or PARTS):
+        for row in soaked(Path(name), count, chosen):
             click.echo("  ".join(map(str, row)))
             rows.append(row)
     if not all(right == tries for _, _, tries, right in rows):
         sys.exit(1)
     before = [line.strip("| ").split(" | ") for line in held(PAGE, "soak").splitlines() if line.startswith("| ")][2:]
-    kept = [row for row in before if part(row) not in (parts or PARTS)]
+    kept = [row for row in before if part(row) not in chosen]
     lines = [*kept, *([*map(str, row), time.strftime("%Y-%m-%d")] for row in rows)]
     lines.sort(key=lambda row: PARTS.index(part(row)))
     fill(PAGE, "soak", "\n".join(table_lines(["what", "where", "tries", "right", "counted"], lines)))

@@ -20,11 +20,11 @@ from typing import Any
 
 import click
 
+from flashmotion.rows import ROWS
+
 TRAIN, EVAL = (
     [sys.executable, "-m", f"{m}.cli", verb] for m, verb in (("flashmotion", "train"), ("flashbench", "eval"))
 )
-# Other times of the sampler, of the shipped weights: nothing is trained.
-SAMPLED = tuple(f"flashmotion-{how}" for how in ("1step", "2step", "8step", "shifted-4step"))
 TRAINING, RUNS = Path("training/queue"), Path("runs/queue")
 
 
@@ -81,7 +81,7 @@ def experiments() -> list[Experiment]:
     for part, rest in (("SS", '["TC","VC"]'), ("TC", '["SS","VC"]'), ("VC", '["SS","TC"]')):
         changes = (f"discriminator={rest}",)
         out.append(Experiment(f"without-{part}", "fast-adapter", "flashmotion-4step", changes=changes))
-    out += [Experiment(row, "", row) for row in SAMPLED]
+    out += [Experiment(name, "", name) for name, row in ROWS.items() if row.times]  # the shipped weights
     slow = Experiment("slow-resnet", "slow-adapter", "slow-resnet-50step", "resnet")
     out.append(slow)
     for stage in ("fast-adapter", "diffusion-only", "gan-only", "fixed-lambda", "slow-tuned", "lcm", "dmd"):
