@@ -10,8 +10,8 @@ averages of one track; masks and boxes are taken from it too. Ours is `flashbenc
 the start of the process included, with references measured as well. The composition's start is not counted.
 
 The floor is what no program can go below on this machine with these networks in float32: their arithmetic (counted by
-torch) at the rate of a large matrix product on all cores, and decoding every video once. It leaves the tracker out,
-which is no network, and everything that is not arithmetic.
+torch) at the rate of a large matrix product on all cores, the faster of before and after scoring, and decoding every
+video once. It leaves the tracker out, which is no network, and everything that is not arithmetic.
 """
 
 from __future__ import annotations
@@ -211,7 +211,9 @@ def main() -> None:
         measured([BIN / "flashbench", *build])
         asked = ["--model", "cutout", "--suite", folder / "suite", "-o", folder / "run"]
         measured([BIN / "flashbench", "generate", *asked])
+        rate = matrix_rate()
         ours = measured([BIN / "flashbench", "score", folder / "run"], env=only_weights(folder / "cache"))
+        rate = max(rate, matrix_rate())  # the machine's own speed moves: the floor takes the faster
         suite, run = read_suite(folder / "suite"), RunFolder(folder / "run")
         cases = [suite.load_case(i) for i in suite.case_ids]
         answers = [run.video(i) for i in suite.case_ids]
@@ -224,7 +226,7 @@ def main() -> None:
             seconds = time.perf_counter() - start
             total += seconds
             print(f"{loop.rstrip('_')}: {value:.4f}, {seconds:.1f} s", flush=True)
-        least = count * arithmetic(composition) / matrix_rate() + decoding(composition) / torch.get_num_threads()
+        least = count * arithmetic(composition) / rate + decoding(composition) / torch.get_num_threads()
     row(f"flashbench score, {count} videos and their references", ours.seconds, "s")
     row(f"the composition, {count} videos and their references", total, "s")
     row("the floor: networks' arithmetic at the matrix rate, and decoding", least, "s")
