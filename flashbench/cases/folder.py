@@ -30,6 +30,7 @@ from flashbench.workers import spread
 
 SUITE_JSON, METADATA = "suite.json", "metadata.jsonl"
 Progress = Callable[[int, int], None]
+Line = tuple[str, str]  # a case's hash, and what METADATA says of it
 
 
 def save_suite(suite: Suite, folder: StrPath, workers: int = 1, progress: Progress | None = None) -> Suite:
@@ -61,8 +62,7 @@ def save_suite(suite: Suite, folder: StrPath, workers: int = 1, progress: Progre
             for left in building.iterdir():
                 if left.name != ".lock":
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
-            rows = _write_cases(suite, building, workers, progress)
-            _write_lists(suite, rows, building)
+            _write_lists(suite, _write_cases(suite, building, workers, progress), building)
             shutil.rmtree(old, ignore_errors=True)
             if target.exists():
                 os.rename(target, old)
@@ -86,15 +86,14 @@ def _check_target(target: Path) -> None:
         )
 
 
-def _write_lists(suite: Suite, rows: list[Row], root: Path) -> None:
-    content = suite_sha256(str(row.sha256) for row in rows)
+def _write_lists(suite: Suite, written: list[Line], root: Path) -> None:
+    content = suite_sha256(sha256 for sha256, _ in written)
     if suite.known_sha256 and content != suite.known_sha256:
         what = f"content_sha256 is {content}, but {suite.known_sha256} was expected"
         raise InputError(
             f"suite {suite.name!r}", what, "report it: this machine makes other pixels, or the suite changed"
         )
-    lines = [json.dumps(row_to_json(row, stratum_of(len(row.names))), ensure_ascii=False) for row in rows]
-    write_text(root / METADATA, "".join(f"{line}\n" for line in lines))
+    write_text(root / METADATA, "".join(f"{line}\n" for _, line in written))
     facts = {
         "name": suite.name,
         "schema_version": SCHEMA_VERSION,
@@ -104,20 +103,23 @@ def _write_lists(suite: Suite, rows: list[Row], root: Path) -> None:
         "seed": suite.seed,
         "condition": suite.condition,
         "pictures": suite.pictures,
-        "cases": len(rows),
+        "cases": len(written),
         "content_sha256": content,
     }
     write_json(root / SUITE_JSON, facts)
 
 
-def _write_cases(suite: Suite, root: Path, workers: int, progress: Progress | None) -> list[Row]:
-    rows: dict[str, Row] = {}
+def _write_cases(suite: Suite, root: Path, workers: int, progress: Progress | None) -> list[Line]:
+    """Hash and line of every case: rows as objects would take more memory than the rendering, where there are many."""
+    lines: dict[str, Line] = {}
+    suite.prepare()
     with contextlib.closing(spread(partial(_write_one, suite, root), suite.case_ids, workers)) as written:
         for row in written:
-            rows[row.id] = row
+            text = json.dumps(row_to_json(row, stratum_of(len(row.names))), ensure_ascii=False)
+            lines[row.id] = str(row.sha256), text
             if progress is not None:
-                progress(len(rows), len(suite))
-    return [rows[case_id] for case_id in suite.case_ids]
+                progress(len(lines), len(suite))
+    return [lines[case_id] for case_id in suite.case_ids]
 
 
 def _write_one(suite: Suite, root: Path, case_id: str) -> Row:

@@ -248,6 +248,7 @@ class Suite:
         root: the folder it was read from, or None.
         hash_case: id -> hash of the case where it is known without loading (a folder states it), or None.
         pictures: what the frames show, `sprites` or `photographs` (real footage): which text agreement can read them.
+        prepare: loads what cases share. Called before processes are forked, it lies in memory once for all of them.
     """
 
     name: str
@@ -263,6 +264,7 @@ class Suite:
     root: Path | None = None
     hash_case: Callable[[str], str] | None = field(default=None, repr=False)
     pictures: Pictures = "photographs"
+    prepare: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def __post_init__(self) -> None:
         at = f"suite {self.name!r}"

@@ -69,6 +69,7 @@ def hashed(suite: Suite, workers: int) -> Suite:
     def of(case_id: str) -> tuple[str, str]:
         return case_id, suite.load_case(case_id).sha256(suite.load_reference(case_id))
 
+    suite.prepare()
     found = dict(spread(of, suite.case_ids, workers))
     return dataclasses.replace(suite, hash_case=found.__getitem__)
 

@@ -72,6 +72,18 @@ def progress(track: Floats, seen: Bools, target: Floats, target_seen: Bools) -> 
     return Progress(asked, np.interp(clock, clock[np.append(0, times)], np.append(0.0, matched)))
 
 
+Walks = Sequence[Progress | None]
+
+
+def walks(tracks: npt.ArrayLike, visible: npt.ArrayLike, target: npt.ArrayLike, target_visible: npt.ArrayLike) -> Walks:
+    """`progress` of each object. Arguments are those of `arrival_time`.
+
+    The functions below take them as `walked`, where several are asked about the same tracks.
+    """
+    rows = zip(*track_pair(tracks, visible, target, target_visible), strict=True)
+    return [progress(*row) for row in rows]
+
+
 def arrival_time(
     tracks: npt.ArrayLike,
     visible: npt.ArrayLike,
@@ -94,11 +106,11 @@ def arrival_time(
         `[N, F]` seconds since frame 0, interpolated between frames; infinity where the object never arrives; NaN where
         the asked path is shorter than `MIN_LENGTH`.
     """
-    where, seen, goal, goal_seen, levels = _checked(tracks, visible, target, target_visible, fps, fractions)
-    times = np.full((len(where), len(levels)), np.nan)
-    for i, row in enumerate(zip(where, seen, goal, goal_seen, strict=True)):
-        if (walked := progress(*row)) is not None:
-            times[i] = _first_times(walked.measured, levels * walked.asked[-1]) / fps
+    levels, found = _levels(fps, fractions), walks(tracks, visible, target, target_visible)
+    times = np.full((len(found), len(levels)), np.nan)
+    for i, walk in enumerate(found):
+        if walk is not None:
+            times[i] = _first_times(walk.measured, levels * walk.asked[-1]) / fps
     return times
 
 
@@ -109,6 +121,7 @@ def arrival_error(
     target_visible: npt.ArrayLike,
     fps: float,
     fractions: Sequence[float] = FRACTIONS,
+    walked: Walks | None = None,
 ) -> Floats:
     """Mean over fractions of |time of arrival - asked time of arrival|, one value an object.
 
@@ -118,19 +131,23 @@ def arrival_error(
     Returns:
         `[N]` seconds in 0 .. (T-1)/fps, lower is better; NaN where the asked path is shorter than `MIN_LENGTH`.
     """
-    where, seen, goal, goal_seen, levels = _checked(tracks, visible, target, target_visible, fps, fractions)
-    duration = where.shape[1] - 1
-    errors = np.full(len(where), np.nan)
-    for i, row in enumerate(zip(where, seen, goal, goal_seen, strict=True)):
-        if (walked := progress(*row)) is not None:
-            arcs = levels * walked.asked[-1]
-            late = np.abs(_first_times(walked.measured, arcs) - _first_times(walked.asked, arcs))
+    levels, duration = _levels(fps, fractions), np.shape(tracks)[1] - 1
+    found = walks(tracks, visible, target, target_visible) if walked is None else walked
+    errors = np.full(len(found), np.nan)
+    for i, walk in enumerate(found):
+        if walk is not None:
+            arcs = levels * walk.asked[-1]
+            late = np.abs(_first_times(walk.measured, arcs) - _first_times(walk.asked, arcs))
             errors[i] = np.minimum(late, duration).mean() / fps
     return errors
 
 
 def speed_ratio(
-    tracks: npt.ArrayLike, visible: npt.ArrayLike, target: npt.ArrayLike, target_visible: npt.ArrayLike
+    tracks: npt.ArrayLike,
+    visible: npt.ArrayLike,
+    target: npt.ArrayLike,
+    target_visible: npt.ArrayLike,
+    walked: Walks | None = None,
 ) -> Floats:
     """Measured over asked speed along the stretch of the asked path that the object walked, one value an object.
 
@@ -146,12 +163,8 @@ def speed_ratio(
         `[N]`, >= 0: 1 at the asked pace, 0.5 at half of it, 0 for a still object (progress below `STILL`); NaN where
         the asked path is shorter than `MIN_LENGTH`.
     """
-    where, seen, goal, goal_seen = track_pair(tracks, visible, target, target_visible)
-    ratios = np.full(len(where), np.nan)
-    for i, row in enumerate(zip(where, seen, goal, goal_seen, strict=True)):
-        if (walked := progress(*row)) is not None:
-            ratios[i] = _ratio(walked)
-    return ratios
+    found = walks(tracks, visible, target, target_visible) if walked is None else walked
+    return np.array([np.nan if walk is None else _ratio(walk) for walk in found])
 
 
 def _ratio(walked: Progress) -> float:
@@ -213,17 +226,10 @@ def _first_times(walked: Floats, arcs: Floats) -> Floats:
     return np.where(after == len(walked), np.inf, times)
 
 
-def _checked(
-    tracks: npt.ArrayLike,
-    visible: npt.ArrayLike,
-    target: npt.ArrayLike,
-    target_visible: npt.ArrayLike,
-    fps: float,
-    fractions: Sequence[float],
-) -> tuple[Floats, Bools, Floats, Bools, Floats]:
+def _levels(fps: float, fractions: Sequence[float]) -> Floats:
     if not fps > 0:
         raise ValueError(f"fps is {fps}, expected a positive frame rate")
     levels = np.asarray(fractions, np.float64)
     if levels.ndim != 1 or levels.size == 0 or not ((levels >= 0) & (levels <= 1)).all():
         raise ValueError(f"fractions are {fractions}, expected numbers in 0 .. 1")
-    return (*track_pair(tracks, visible, target, target_visible), levels)
+    return levels

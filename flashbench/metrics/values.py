@@ -71,6 +71,10 @@ class Followed:
         return tracks.epe(*self.paths.all, cap=tracks.DIAGONAL_256)
 
     @functools.cached_property
+    def walks(self) -> pace.Walks:
+        return pace.walks(*self.paths.all)
+
+    @functools.cached_property
     def tapvid(self) -> list[tracks.TapVid]:
         """One entry an object: TAP-Vid pools points, and a video's value is the mean over its objects."""
         p = self.paths
@@ -181,8 +185,8 @@ _FOLLOWED: dict[str, Callable[[Followed], float]] = {
     "survival_{}": _survival,
     "miou_{}": _miou,
     "biou_{}": _biou,
-    "arrival_{}": lambda f: mean(pace.arrival_error(*f.paths.all, f.case.fps)),
-    "speed_ratio_{}": lambda f: mean(pace.speed_ratio(*f.paths.all)),
+    "arrival_{}": lambda f: mean(pace.arrival_error(*f.paths.all, f.case.fps, walked=f.walks)),
+    "speed_ratio_{}": lambda f: mean(pace.speed_ratio(*f.paths.all, walked=f.walks)),
     "dynamic_{}": _dynamic,
 }
 

@@ -78,6 +78,7 @@ def score(
     found = make(needed)
     plan = Plan(run, suite, tuple(metrics), found, cache or default_cache())
     workers = workers or min(provenance.cores(), MOST_WORKERS)
+    suite.prepare()
     if workers > 1 and (embedded := _beside_gpu(plan)):
         each(partial(measure_case, embedded), mine, workers, tick, "measure")
         workers = 1

@@ -82,6 +82,18 @@ def test_two_workers_and_progress_make_the_same_folder(suite: Suite, saved: Path
     assert [p.name for p in tmp_path.iterdir()] == ["toy"]
 
 
+def test_what_cases_share_is_loaded_once_for_all_workers(suite: Suite, tmp_path: Path) -> None:
+    loaded: list[int] = []
+    shared = dataclasses.replace(suite, prepare=lambda: loaded.append(os.getpid()))
+
+    def load(case_id: str) -> Case:
+        assert loaded == [os.getppid()]  # by the parent, before this process was forked
+        return suite.load_case(case_id)
+
+    save_suite(dataclasses.replace(shared, load_case=load), tmp_path / "toy", workers=2)
+    assert loaded == [os.getpid()]
+
+
 def test_it_is_read_without_our_code(suite: Suite, saved: Path) -> None:
     """Follows docs/suite-format.md with PIL, NumPy and PyAV alone, the hashes included."""
     facts = json.loads((saved / "suite.json").read_text())

@@ -237,6 +237,19 @@ def test_short_paths_have_no_pace() -> None:
         assert np.isnan(arrival_time(short, seen, short, target_seen, FPS)).all()
 
 
+def test_shared_walks_change_nothing() -> None:
+    rng = np.random.default_rng(4)
+    target = np.stack([line(U), line(U**2), np.full((FRAMES, 2), 80.0)])  # the last has no pace
+    track, seen = target + rng.normal(0, 3, target.shape), rng.random((3, FRAMES)) < 0.8
+    asked = np.ones((3, FRAMES), bool)
+    walked = pace.walks(track, seen, target, asked)
+    assert [w is None for w in walked] == [False, False, True]
+    for function, rest in ((arrival_error, (FPS,)), (speed_ratio, ())):
+        alone = function(track, seen, target, asked, *rest)  # type: ignore[operator]
+        assert np.isfinite(alone[:2]).all() and np.isnan(alone[2])
+        np.testing.assert_array_equal(function(track, seen, target, asked, *rest, walked=walked), alone)  # type: ignore[operator]
+
+
 def test_matching_is_the_least_sum_of_distances() -> None:
     """Against an enumeration of every allowed matching."""
     rng = np.random.default_rng(2)

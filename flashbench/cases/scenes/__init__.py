@@ -7,11 +7,12 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from flashbench.cases.scenes import sprites
+from flashbench.cases.scenes import sprites, world
 from flashbench.cases.schema import Case, Condition, Suite
 from flashbench.errors import InputError
 
 DEFAULT_CONDITION: Condition = "masks"
+MANY = 100  # cases, from which on hardly a sprite is left out
 
 
 def sprites_suite(
@@ -60,4 +61,5 @@ def sprites_suite(
         lambda case_id: rendered(case_id)[0],
         lambda case_id: rendered(case_id)[1],
         pictures="sprites",
+        prepare=lambda: world.prepare(split, textures=cases >= MANY),
     )

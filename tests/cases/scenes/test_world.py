@@ -72,6 +72,18 @@ def test_memory_does_not_grow_with_the_frames() -> None:
     assert peaks[1] < 2 * peaks[0]
 
 
+def test_prepared_textures_are_all_that_a_scene_takes() -> None:
+    world._sprite_texture.cache_clear()
+    world.prepare("test", textures=False)
+    assert world._sprite_texture.cache_info().currsize == 0
+    world.prepare("test", textures=True)
+    made = world._sprite_texture.cache_info().misses
+    assert made == 2 * len(load_atlas().sprites("test")) == world._sprite_texture.cache_info().currsize
+    for seed in range(6):
+        render(scene(seed, 1 + seed), SIZE, (0,))
+    assert world._sprite_texture.cache_info().misses == made
+
+
 def test_samples_cover_every_weather_and_both_cameras() -> None:
     scenes = [scene(i, 1 + i % 8) for i in range(120)]
     assert {s.weather for s in scenes} == {"clear", *weather.KINDS}
