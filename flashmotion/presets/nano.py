@@ -14,9 +14,9 @@ NANO = Preset(
     slow_adapter=Schedule(steps=2200, batch=4, lr=1e-3, muon_lr=2e-3),
     mask_share=1.0,
     fast_generator=Schedule(steps=400, batch=4, lr=1e-4, betas=(0.0, 0.999), ema=0.99),
-    # A second moment over 1,000 updates would still hold lambda = 10 when the 300 that there are end: hence 0.99.
-    fast_adapter=Schedule(steps=600, batch=4, lr=2e-4, betas=(0.0, 0.99), ema=0.99),
-    # The paper updates the adapter at every fifth step; 600 steps are few, hence every second.
+    # A second moment over 1,000 updates would still hold lambda = 10 when the 200 that there are end: hence 0.99.
+    fast_adapter=Schedule(steps=400, batch=4, lr=2e-4, betas=(0.0, 0.99), ema=0.99),
+    # The paper updates the adapter at every fifth step; 400 steps are few, hence every second.
     dmd_guidance=1.5, critic_updates=5, heads_updates=2, gan_weight=0.2,
 )
 # fmt: on
