@@ -28,6 +28,18 @@ TRAIN, EVAL = (
 TRAINING, RUNS = Path("training/queue"), Path("runs/queue")
 
 
+# What was tried on stage 3. Where the ratio of updates changes, the adapter is updated as often as before.
+TRIED = (
+    ("lr-half", "fast_adapter.lr=1e-4"),
+    ("lr-double", "fast_adapter.lr=4e-4"),
+    ("one-to-one", "heads_updates=1", "fast_adapter.steps=200"),
+    ("five-to-one", "heads_updates=5", "fast_adapter.steps=1000"),
+    ("noise-low", "discriminator_times=[0.02,0.5]"),
+    ("noise-high", "discriminator_times=[0.5,0.98]"),
+    ("steps-800", "fast_adapter.steps=800"),
+)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A stage trained with some fields of the preset changed, and the row of the table that is scored with it.
@@ -81,6 +93,8 @@ def experiments() -> list[Experiment]:
     for part, rest in (("SS", '["TC","VC"]'), ("TC", '["SS","VC"]'), ("VC", '["SS","TC"]')):
         changes = (f"discriminator={rest}",)
         out.append(Experiment(f"without-{part}", "fast-adapter", "flashmotion-4step", changes=changes))
+    for name, *changes in TRIED:
+        out.append(Experiment(name, "fast-adapter", "flashmotion-4step", changes=tuple(changes)))
     out += [Experiment(name, "", name) for name, row in ROWS.items() if row.times]  # the shipped weights
     slow = Experiment("slow-resnet", "slow-adapter", "slow-resnet-50step", "resnet")
     out.append(slow)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable
+from typing import Any
 
 from flashbench.errors import InputError
 from flashmotion.presets.nano import NANO
-from flashmotion.presets.schema import Preset
+from flashmotion.presets.schema import Preset, Schedule
 
 PRESETS = {"nano": NANO}
 
@@ -21,14 +22,12 @@ def preset(name: str) -> Preset:
 
 
 def changed(base: Preset, changes: Iterable[str]) -> Preset:
-    """A preset with single fields replaced, each given as `FIELD=JSON`.
+    """A preset with single fields replaced, each given as `FIELD=JSON`; `fast_adapter.lr` is a field of a schedule.
 
     Raises:
         InputError: no such field, not JSON, or a value of another kind than the field's.
     """
-    fields = {f.name: getattr(base, f.name) for f in dataclasses.fields(Preset)}
-    fields = {k: v for k, v in fields.items() if not dataclasses.is_dataclass(v) and k != "name"}
-    found = {}
+    fields = _fields(base)
     for change in changes:
         name, _, text = change.partition("=")
         if name not in fields:
@@ -44,5 +43,19 @@ def changed(base: Preset, changes: Iterable[str]) -> Preset:
         kinds |= {float, int} if name == "lambda_form" else set()
         if type(value) not in kinds:
             raise InputError("--set", f"{name} is {fields[name]!r}, not {value!r}", "give a value of the same kind")
-        found[name] = value
-    return dataclasses.replace(base, **found)
+        outer, _, inner = name.partition(".")
+        whole = dataclasses.replace(getattr(base, outer), **{inner: value}) if inner else value
+        base = dataclasses.replace(base, **{outer: whole})
+    return base
+
+
+def _fields(base: Preset) -> dict[str, Any]:
+    """Values of the fields that an experiment may change, by name; those of a schedule as `SCHEDULE.FIELD`."""
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(base):
+        value = getattr(base, f.name)
+        if isinstance(value, Schedule):
+            found |= {f"{f.name}.{k}": v for k, v in dataclasses.asdict(value).items()}
+        elif f.name != "name":
+            found[f.name] = value
+    return found

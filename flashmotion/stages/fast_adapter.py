@@ -78,10 +78,17 @@ class FastAdapter(Realign):
         with autocast(self.dtype, self.codec.device):
             return student(model, z[:, :, :1], len(batch.frames), self.preset.few_steps, rng, grad=grad)
 
+    def _noise(self, z: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Times `[B]` in `discriminator_times`, on the CPU, and noise for all latent frames but the first: what the
+        discriminator sees through."""
+        low, high = self.preset.discriminator_times
+        t = low + (high - low) * torch.rand(len(z), generator=rng)
+        return t, noise(z[:, :, 1:].shape, rng, z.device)
+
     def step(self, step: int, batch: Batch, rng: torch.Generator) -> common.Losses:
         p, model, z = self.preset, self.denoiser(batch), to_latents(self.codec, batch.video)
         fake = self._fake(model, z, batch, rng, grad=False)
-        t, eps = _noise(z, rng)
+        t, eps = self._noise(z, rng)
         real_logit, fake_logit = self._logits(z, t, eps, batch), self._logits(fake, t, eps, batch)
         loss = softplus_discriminator(real_logit, fake_logit)
         out = common.update(
@@ -94,7 +101,7 @@ class FastAdapter(Realign):
 
     def _adapter_step(self, step: int, model: Denoiser, z: Tensor, batch: Batch, rng: torch.Generator) -> common.Losses:
         fake = self._fake(model, z, batch, rng, grad=True)
-        t, eps = _noise(z, rng)
+        t, eps = self._noise(z, rng)
         self.discriminator.requires_grad_(False)
         adversarial = softplus_generator(self._logits(fake, t, eps, batch))
         self.discriminator.requires_grad_(True)
@@ -110,10 +117,3 @@ class FastAdapter(Realign):
         return out | common.update(
             loss, self.adapter_optimizers, [self.adapter], self.preset.fast_adapter.clip, "adapter"
         )
-
-
-def _noise(z: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Times `[B]` in 0.02..0.98, on the CPU, and noise for all latent frames but the first: what the discriminator sees
-    through."""
-    t = 0.02 + 0.96 * torch.rand(len(z), generator=rng)
-    return t, noise(z[:, :, 1:].shape, rng, z.device)

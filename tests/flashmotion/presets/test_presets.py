@@ -20,12 +20,16 @@ def test_changed() -> None:
     assert (made.gan_weight, made.few_steps, made.lambda_form, made.heads_updates) == (1, (1.0, 0.5), "rising", 5)
     assert changed(NANO, ["lambda_form=0.225"]).lambda_form == 0.225
     assert changed(NANO, []) == NANO
+    made = changed(NANO, ["fast_adapter.lr=1e-4", "fast_adapter.steps=800", "discriminator_times=[0.5,0.98]"])
+    assert (made.fast_adapter.lr, made.fast_adapter.steps, made.discriminator_times) == (1e-4, 800, (0.5, 0.98))
+    assert (made.fast_adapter.batch, made.base) == (NANO.fast_adapter.batch, NANO.base)
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ("gan", "unknown field 'gan'"), ("name=\"x\"", "unknown field 'name'"), ("base=1", "unknown field 'base'"),
+        ("base.name=1", "unknown field 'base.name'"), ("base.steps=1.5", "not 1.5"),
         ("gan_weight=", "not FIELD=JSON"), ("gan_weight=true", "not True"), ("heads_updates=1.5", "not 1.5"),
         ("few_steps=4", "not 4"),
     ],

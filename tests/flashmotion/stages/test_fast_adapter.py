@@ -188,3 +188,16 @@ def test_report_and_product(stage: FastAdapter, tmp_path: Path) -> None:
     assert {"psnr_4step", "sharpness_4step", "sharpness_truth"} <= set(values)
     assert (tmp_path / "sheet-000003.png").exists()
     assert set(stage.products({"adapter": stage.adapter})) == {"fast-adapter"}
+
+
+def test_the_discriminator_sees_through_noise_of_the_given_range(
+    build: Callable[..., FastAdapter], batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, seen = build(discriminator_times=(0.5, 0.6)), list[Tensor]()
+    logits = stage._logits
+    monkeypatch.setattr(stage, "_logits", lambda x, t, eps, batch: seen.append(t) or logits(x, t, eps, batch))
+    for step in range(2):
+        stage.step(step, batch, rng(step))
+    assert len(seen) == 5  # real and fake twice, and once for the adapter
+    assert all(bool(((t >= 0.5) & (t <= 0.6)).all()) for t in seen)
+    assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
