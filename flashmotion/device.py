@@ -47,6 +47,14 @@ def placed(value: Any, device: torch.device) -> Any:
     return value
 
 
+def networks(value: Any) -> list[nn.Module]:
+    """All networks in a value: itself, or in its dicts, lists and tuples."""
+    if isinstance(value, nn.Module):
+        return [value]
+    parts = value if type(value) in (list, tuple) else value.values() if isinstance(value, dict) else ()
+    return [net for part in parts for net in networks(part)]
+
+
 def place(stage: Any, device: torch.device) -> None:
     """Moves all that a stage holds. It is made on the CPU, so that it starts from the same numbers everywhere."""
     if device.type == "cpu":

@@ -16,6 +16,7 @@ import torch
 from flashbench.errors import InputError
 from flashbench.files.atomic import folder_lock, remove_leftovers
 from flashmotion import device, precision, weights
+from flashmotion.networks.attention import in_rows, suits
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.networks.generator import BLOCKS
 from flashmotion.presets import PRESETS
@@ -111,7 +112,8 @@ def train(stage: str, preset: Preset, options: Options) -> None:
         **({"warm_from": parents} if parents else {}),
     }
     generator = device.DeviceNoise if options.noise == "device" else torch.Generator
-    with folder_lock(folder):
+    nets = device.networks(vars(made)) if suits(dtype, where) else []
+    with folder_lock(folder), in_rows(*nets):
         remove_leftovers(folder)
         steps = fit.kept(folder, options.fit)
         if options.fit is not None:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnProcessor
 from torch import Tensor
 
 from flashbench.errors import InputError
 from flashbench.files.atomic import folder_lock
-from flashmotion import weights
+from flashmotion import device, weights
+from flashmotion.networks.attention import RowsProcessor
 from flashmotion.networks.codec import PatchCodec
 from flashmotion.networks.residual import ResidualGenerator
 from flashmotion.presets.schema import Preset, Schedule
@@ -60,6 +62,28 @@ def test_the_stages_in_turn(tiny: Preset, tmp_path: Path, capsys: pytest.Capture
         assert made["precision"] == "torch.float32" and made["dtype"] == "bfloat16" and made["validation"]
         assert (tmp_path / "toy" / stage / "checkpoint.pt").exists()
         assert f"{stage}: float32 on 1 threads" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rows", [True, False])
+def test_attention_of_every_network_is_the_faster_one(
+    tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: bool
+) -> None:
+    for stage in ("base", "slow-adapter"):
+        train(stage, tiny, options(tmp_path))
+    used = list[type]()
+
+    def run(self: trainer.Trainer, batches: object, minutes: float | None) -> bool:
+        nets = device.networks(vars(self.stage))
+        used.extend(type(m.processor) for net in nets for m in net.modules() if isinstance(m, WanAttention))
+        return True
+
+    monkeypatch.setattr("flashmotion.train.suits", lambda dtype, where: rows)
+    monkeypatch.setattr(trainer.Trainer, "run", run)
+    monkeypatch.setattr(trainer.Trainer, "validate", lambda self: None)
+    monkeypatch.setattr("flashmotion.train._last_validation", lambda folder: {})
+    train("dmd", tiny, options(tmp_path))
+    assert set(used) == {RowsProcessor if rows else WanAttnProcessor}
+    assert len(used) > 6 * tiny.layers  # generators and adapters of the teacher, the student and the fake score
 
 
 COMPARED = {

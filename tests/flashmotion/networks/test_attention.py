@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -46,6 +48,49 @@ def test_a_large_common_part_of_the_keys_costs_no_exactness() -> None:
     assert error(rows_attention(q, moved, v), exact(q, k, v)) < 0.01
     without = (q.bfloat16() / 4 @ moved.bfloat16().transpose(2, 3)).softmax(-1) @ v.bfloat16()  # the plain form
     assert error(without, exact(q, k, v)) > 0.05
+
+
+def gradients(of: Callable[..., Tensor], dtype: torch.dtype, queries: int = 2 * ROWS + 7) -> list[Tensor]:
+    """Of a weighted sum of what attention gives, in queries, keys and values."""
+    inputs = [x.to(dtype).requires_grad_() for x in drawn(queries, 150)]
+    weight = torch.randn(2, 3, queries, 16, generator=torch.Generator().manual_seed(3))
+    out = of(*inputs)
+    return list(torch.autograd.grad((out * weight.to(out.dtype)).sum(), inputs))
+
+
+@pytest.mark.parametrize("queries", [1, ROWS, 2 * ROWS + 7])
+def test_gradients_are_as_exact_as_torchs_in_bf16(queries: int) -> None:
+    true = gradients(exact, torch.float64, queries)
+    torchs = gradients(F.scaled_dot_product_attention, torch.bfloat16, queries)
+    for ours, other, expected in zip(gradients(rows_attention, torch.bfloat16, queries), torchs, true, strict=True):
+        assert ours.dtype == torch.bfloat16 and error(ours, expected) < 2 * error(other, expected) < 0.03
+
+
+def test_what_gradients_are_taken_of_is_what_is_given_without() -> None:
+    q, k, v = drawn(2 * ROWS + 7, 150)
+    without = rows_attention(q, k, v)
+    assert torch.equal(rows_attention(q.requires_grad_(), k, v), without)
+    with torch.no_grad():
+        assert rows_attention(q, k, v).grad_fn is None
+
+
+def test_gradients_twice_through_one_graph() -> None:
+    """As stage 3 takes them of each of its losses."""
+    q, k, v = drawn(ROWS + 1, 20)
+    out = rows_attention(q.requires_grad_(), k, v)
+    first, second = (torch.autograd.grad(out.sum(), q, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.filterwarnings("ignore")  # what torch.compile deprecates in itself
+def test_compiled_it_is_the_same() -> None:
+    q, k, v = (x.bfloat16() for x in drawn(ROWS + 9, 5))
+    inputs = [x.contiguous().requires_grad_() for x in (q, k.transpose(2, 3), v)]
+    checks = ("test_schema", "test_autograd_registration", "test_faketensor")
+    torch.library.opcheck(attention._rows, inputs, test_utils=checks)
+    plain = gradients(rows_attention, torch.bfloat16)
+    compiled = gradients(torch.compile(rows_attention, backend="aot_eager", dynamic=False), torch.bfloat16)
+    assert all(torch.equal(a, b) for a, b in zip(plain, compiled, strict=True))
 
 
 def test_rows_do_not_depend_on_their_neighbours() -> None:
