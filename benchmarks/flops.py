@@ -10,12 +10,23 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def counter() -> FlopCounterMode:
-    """Counts products and convolutions, oneDNN's too, which torch's own counter does not know."""
+    """Counts products, convolutions (oneDNN's too) and the CPU's attention, which torch's own counter does not know."""
 
     def convolution(x: Any, weight: torch.Size, *args: Any, out_shape: torch.Size, **kwargs: Any) -> int:
         return 2 * out_shape.numel() * weight[1:].numel()
 
-    known = {torch.ops.aten.mkldnn_convolution: convolution, torch.ops.mkldnn._convolution_pointwise: convolution}
+    def attention(query: torch.Size, key: torch.Size, *args: Any, **kwargs: Any) -> int:
+        return 2 * 2 * query.numel() * key[2]  # [B, H, N, d] and [B, H, M, d]: scores, and their sum of values
+
+    def backward(grad: Any, query: torch.Size, key: torch.Size, *args: Any, **kwargs: Any) -> int:
+        return 2 * attention(query, key)  # two products for each of the two
+
+    known = {
+        torch.ops.aten.mkldnn_convolution: convolution,
+        torch.ops.mkldnn._convolution_pointwise: convolution,
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention,
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: backward,
+    }
     return FlopCounterMode(display=False, custom_mapping=known)
 
 
