@@ -93,6 +93,7 @@ VARIANTS = (
     ("discriminator at low noise, 0.02 to 0.5", "queue/noise-low"),
     ("discriminator at high noise, 0.5 to 0.98", "queue/noise-high"),
     ("twice as many updates", "queue/steps-800"),
+    ("discriminator sees finished samples alone", "queue/whole-samples"),
     ("no semantic self-attention", "queue/without-SS"),
     ("no trajectory cross-attention", "queue/without-TC"),
     ("no video cross-attention", "queue/without-VC"),

@@ -37,6 +37,7 @@ TRIED = (
     ("noise-low", "discriminator_times=[0.02,0.5]"),
     ("noise-high", "discriminator_times=[0.5,0.98]"),
     ("steps-800", "fast_adapter.steps=800"),
+    ("whole-samples", "whole_samples=true"),
 )
 
 

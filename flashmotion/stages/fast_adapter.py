@@ -75,8 +75,9 @@ class FastAdapter(Realign):
         return self.discriminator(tapped, text, control, t, embedded.first)
 
     def _fake(self, model: Denoiser, z: Tensor, batch: Batch, rng: torch.Generator, grad: bool) -> Tensor:
+        p = self.preset
         with autocast(self.dtype, self.codec.device):
-            return student(model, z[:, :, :1], len(batch.frames), self.preset.few_steps, rng, grad=grad)
+            return student(model, z[:, :, :1], len(batch.frames), p.few_steps, rng, grad=grad, whole=p.whole_samples)
 
     def _noise(self, z: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Times `[B]` in `discriminator_times`, on the CPU, and noise for all latent frames but the first: what the

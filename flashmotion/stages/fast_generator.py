@@ -36,10 +36,19 @@ def score_times(n: int, shift: float, rng: torch.Generator) -> Tensor:
 
 
 def student(
-    model: Denoiser, first: Tensor, latent_frames: int, times: tuple[float, ...], rng: torch.Generator, grad: bool
+    model: Denoiser,
+    first: Tensor,
+    latent_frames: int,
+    times: tuple[float, ...],
+    rng: torch.Generator,
+    grad: bool,
+    whole: bool = False,
 ) -> Tensor:
-    """Runs the few-step sampler to a random exit step, with gradient through that step only. Returns x0 latents."""
-    exit_step = int(torch.randint(len(times), (1,), generator=rng))
+    """Runs the few-step sampler to a random exit step, with gradient through that step only. Returns x0 latents.
+
+    whole: always to the last step.
+    """
+    exit_step = len(times) - 1 if whole else int(torch.randint(len(times), (1,), generator=rng))
     x = start(first, latent_frames, rng)
     with torch.no_grad():
         for i in range(exit_step):

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from flashmotion.networks.adapters.controlnet import ControlNetAdapter
 from flashmotion.networks.codec import PatchCodec, to_latents
 from flashmotion.presets.schema import Preset
+from flashmotion.stages import fast_adapter
 from flashmotion.stages.fast_adapter import FastAdapter, lambda_of, taps_of
 from flashmotion.training.data import Batch
 
@@ -201,3 +203,18 @@ def test_the_discriminator_sees_through_noise_of_the_given_range(
     assert len(seen) == 5  # real and fake twice, and once for the adapter
     assert all(bool(((t >= 0.5) & (t <= 0.6)).all()) for t in seen)
     assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_discriminator_may_see_finished_samples_alone(
+    build: Callable[..., FastAdapter], batch: Batch, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    stage, asked = build(whole_samples=whole), list[bool]()
+
+    def watched(*args: Any, whole: bool, **kwargs: Any) -> Tensor:
+        asked.append(whole)
+        return student(*args, whole=whole, **kwargs)
+
+    monkeypatch.setattr(fast_adapter, "student", watched)
+    stage.step(1, batch, rng())
+    assert asked == [whole, whole]  # for the discriminator, and for the adapter

@@ -130,6 +130,8 @@ def test_the_student_walks_as_the_sampler_does() -> None:
     torch.randint(4, (1,), generator=again)
     expected = few_step(model, start(first, 3, again), FEW, again)
     assert torch.equal(student(model, first, 3, FEW, rng(seed), grad=False), expected)
+    expected = few_step(model, start(first, 3, again := rng(0)), FEW, again)
+    assert torch.equal(student(model, first, 3, FEW, rng(0), grad=False, whole=True), expected)
 
 
 def test_the_teacher_is_guided_and_the_critic_is_not(
