@@ -18,6 +18,7 @@ from flashmotion.networks.codec import PatchCodec, to_latents
 from flashmotion.presets.schema import Preset
 from flashmotion.stages import fast_adapter
 from flashmotion.stages.fast_adapter import FastAdapter, lambda_of, taps_of
+from flashmotion.stages.fast_generator import student
 from flashmotion.training.data import Batch
 
 Hash = Callable[[nn.Module], str]
@@ -138,7 +139,6 @@ def test_the_adversarial_gradient_reaches_the_adapter_alone(stage: FastAdapter, 
     """Through the frozen discriminator backbone and the frozen fast generator, into the adapter."""
     nn.init.normal_(stage.discriminator.out[-1].weight)
     from flashmotion.sampling import denoiser
-    from flashmotion.stages.fast_generator import student
     from flashmotion.stages.losses import softplus_generator
 
     z, control = to_latents(stage.codec, batch.video), to_latents(stage.codec, batch.maps)
