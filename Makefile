@@ -84,9 +84,11 @@ leaderboard: $(STAMP)
 	$(BIN)/python scripts/fill_readme.py $(addprefix runs/,$(ROWS))
 	$(BIN)/python scripts/draw_frames.py $(addprefix runs/,$(DRAWN)) $(addprefix --cases ,$(SHOWN)) -o docs/frames.png
 
-# The paper's signs and open points, from what is scored: runs/ and runs/queue/.
+# The paper's signs and open points, from what is scored: runs/ and runs/queue/; and frames of what is there.
+COMPARED := slow-50step plugged-4step flashmotion-4step queue/diffusion-only queue/gan-only queue/fixed-lambda queue/slow-tuned
 results: $(STAMP)
 	$(BIN)/python scripts/results.py
+	$(BIN)/python scripts/draw_frames.py $(wildcard $(addprefix runs/,$(COMPARED))) $(addprefix --cases ,2-0003 4-0002) -o docs/results.png
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -94,6 +94,7 @@ VARIANTS = (
     ("discriminator at high noise, 0.5 to 0.98", "queue/noise-high"),
     ("twice as many updates", "queue/steps-800"),
     ("discriminator sees finished samples alone", "queue/whole-samples"),
+    ("logits compared in pairs", "queue/paired"),
     ("no semantic self-attention", "queue/without-SS"),
     ("no trajectory cross-attention", "queue/without-TC"),
     ("no video cross-attention", "queue/without-VC"),

@@ -38,6 +38,7 @@ TRIED = (
     ("noise-high", "discriminator_times=[0.5,0.98]"),
     ("steps-800", "fast_adapter.steps=800"),
     ("whole-samples", "whole_samples=true"),
+    ("paired", "paired=true"),
 )
 
 

@@ -65,6 +65,7 @@ class Preset:
     critic_updates: int  # stage 2: fake-score updates a generator update
     heads_updates: int  # stage 3: discriminator updates an adapter update
     gan_weight: float  # of L_G beside lambda * L_diffusion
+    paired: bool = False  # stage 3: losses of the difference of a real and a made video's logits
     whole_samples: bool = False  # stage 3: the discriminator sees finished samples alone, not those of any step
     discriminator_times: tuple[float, float] = (0.02, 0.98)  # range of the noise that it sees through
     adapter: str = "controlnet"  # or "resnet"

@@ -2,7 +2,9 @@
 
 L = w L_G + lambda(step) L_diffusion,  lambda(step) = 1 / (4e-3 step + 0.1),  L_G = E[softplus(-D(x_t^fake, t))],
 L_D = E[softplus(-D(x_t^real, t)) + softplus(D(x_t^fake, t))],  L_diffusion = || G(x_t, t) - x0_real ||^2, t listed.
-w is the preset's `gan_weight` (the paper writes none).
+w is the preset's `gan_weight` (the paper writes none). Real and fake share first frame, text, trajectory, t and noise;
+with the preset's `paired` each loss is of the difference of their two logits, f(D(fake) - D(real)) and its opposite:
+which of two is the made one is told long before whether one is.
 The discriminator is trained at every step, the adapter at every `heads_updates`-th; `step` counts the former.
 """
 
@@ -91,7 +93,7 @@ class FastAdapter(Realign):
         fake = self._fake(model, z, batch, rng, grad=False)
         t, eps = self._noise(z, rng)
         real_logit, fake_logit = self._logits(z, t, eps, batch), self._logits(fake, t, eps, batch)
-        loss = softplus_discriminator(real_logit, fake_logit)
+        loss = softplus_discriminator(real_logit, fake_logit, p.paired)
         out = common.update(
             loss, self.discriminator_optimizers, [self.discriminator], p.fast_adapter.clip, "discriminator"
         )
@@ -104,7 +106,9 @@ class FastAdapter(Realign):
         fake = self._fake(model, z, batch, rng, grad=True)
         t, eps = self._noise(z, rng)
         self.discriminator.requires_grad_(False)
-        adversarial = softplus_generator(self._logits(fake, t, eps, batch))
+        with torch.no_grad():
+            real_logit = self._logits(z, t, eps, batch) if self.preset.paired else None
+        adversarial = softplus_generator(self._logits(fake, t, eps, batch), real_logit)
         self.discriminator.requires_grad_(True)
         diffusion = self.diffusion(model, batch, rng)
         scale = self.scale(step)

@@ -34,13 +34,14 @@ def health(codec: nn.Module, x: Tensor, real: Tensor) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def accuracy_by_noise(real: Tensor, fake: Tensor, t: Tensor) -> dict[str, Tensor]:
-    """Share of logits `[B]` on the right side, in all and by thirds of the noise level t `[B]` that occur in the batch.
+    """Share of logits `[B]` on the right side, in all and by thirds of the noise level t `[B]` that occur in the batch;
+    and `ordered`, the share of pairs of which the real one has the larger logit.
 
     t lies on the CPU, so that nobody waits for a GPU to learn which thirds occur.
     A discriminator that is always right at low noise and nowhere else sees artefacts and not videos.
     """
     right = torch.stack([real > 0, fake < 0]).float().mean(0)
-    out = {"accuracy": right.mean()}
+    out = {"accuracy": right.mean(), "ordered": (real > fake).float().mean()}
     for name, low, high in (("low", 0.0, 1 / 3), ("middle", 1 / 3, 2 / 3), ("high", 2 / 3, 1.01)):
         here = ((t >= low) & (t < high)).nonzero()[:, 0]
         if len(here):

@@ -42,11 +42,15 @@ def x0_loss(
     return loss
 
 
-def softplus_generator(fake: Tensor) -> Tensor:
-    """L_G = E[softplus(-D(x_fake))] (non-saturating; the paper's L_G with f = softplus)."""
-    return F.softplus(-fake).mean()
+def softplus_generator(fake: Tensor, real: Tensor | None = None) -> Tensor:
+    """L_G = E[softplus(-D(x_fake))] (non-saturating; the paper's L_G with f = softplus).
+
+    With the logits of the real videos, paired: E[softplus(D(x_real) - D(x_fake))] (Jolicoeur-Martineau,
+    arXiv 1807.00734, section 4.1).
+    """
+    return F.softplus(-fake if real is None else real - fake).mean()
 
 
-def softplus_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """L_D = E[softplus(-D(x_real)) + softplus(D(x_fake))]."""
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
+def softplus_discriminator(real: Tensor, fake: Tensor, paired: bool = False) -> Tensor:
+    """L_D = E[softplus(-D(x_real)) + softplus(D(x_fake))]; paired: E[softplus(D(x_fake) - D(x_real))]."""
+    return F.softplus(fake - real).mean() if paired else F.softplus(-real).mean() + F.softplus(fake).mean()

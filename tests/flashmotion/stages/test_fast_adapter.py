@@ -22,7 +22,7 @@ from flashmotion.stages.fast_generator import student
 from flashmotion.training.data import Batch
 
 Hash = Callable[[nn.Module], str]
-DISCRIMINATOR = {"discriminator", "discriminator_gradient", "accuracy"}
+DISCRIMINATOR = {"discriminator", "discriminator_gradient", "accuracy", "ordered"}
 ADAPTER = {
     "motion",
     "copies",
@@ -98,6 +98,30 @@ def test_start_values(build: Callable[..., FastAdapter], batch: Batch) -> None:
     assert losses["adversarial"] == pytest.approx(math.log(2)) and losses["lambda"] == pytest.approx(10)
     expected = stage.preset.gan_weight * losses["adversarial"] + 10 * losses["diffusion"]
     assert float(losses["adapter"]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_start_values_of_pairs(build: Callable[..., FastAdapter], batch: Batch) -> None:
+    stage = build(heads_updates=1, paired=True)
+    for o in stage.discriminator_optimizers.values():
+        for group in o.param_groups:
+            group["lr"] = 0.0
+    losses = stage.step(0, batch, rng(0))
+    assert losses["discriminator"] == losses["adversarial"] == pytest.approx(math.log(2)) and losses["ordered"] == 0
+
+
+def test_the_adapter_is_told_the_difference_of_a_pair(
+    build: Callable[..., FastAdapter], batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = build(heads_updates=1, paired=True)
+    logits = iter([1.0, 1.0, 3.0, 1.0])  # real and fake for the discriminator, real and fake for the adapter
+
+    def given(*_: object) -> Tensor:
+        nothing = stage.adapter.outputs[-1].weight.sum() * 0 + stage.discriminator.out[-1].bias.sum() * 0
+        return next(logits) + nothing + torch.zeros(2)
+
+    monkeypatch.setattr(stage, "_logits", given)
+    losses = stage.step(0, batch, rng(0))
+    assert float(losses["adversarial"]) == pytest.approx(math.log1p(math.exp(2.0)), rel=1e-5)
 
 
 def test_lambda_counts_steps_of_the_discriminator(build: Callable[..., FastAdapter], batch: Batch) -> None:

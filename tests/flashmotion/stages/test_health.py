@@ -43,7 +43,7 @@ def test_colours_that_run_away_are_saturated(codec: PatchCodec, real: Tensor) ->
 def test_accuracy_by_noise() -> None:
     real, fake = torch.tensor([1.0, 1.0, -1.0, 1.0]), torch.tensor([-1.0, 1.0, 1.0, -1.0])
     found = accuracy_by_noise(real, fake, torch.tensor([0.1, 0.5, 0.5, 0.2]))
-    assert found == {"accuracy": 0.625, "accuracy_low": 1.0, "accuracy_middle": 0.25}
+    assert found == {"accuracy": 0.625, "accuracy_low": 1.0, "accuracy_middle": 0.25, "ordered": 0.5}
     undecided = accuracy_by_noise(torch.zeros(2), torch.zeros(2), torch.tensor([0.9, 1.0]))
-    assert undecided == {"accuracy": 0.0, "accuracy_high": 0.0}
+    assert undecided == {"accuracy": 0.0, "accuracy_high": 0.0, "ordered": 0.0}
     assert not any(math.isnan(v) for v in found.values())

@@ -44,6 +44,22 @@ def test_softplus_signs() -> None:
     assert (fake.grad < 0).all()
 
 
+def test_paired_logits() -> None:
+    """Differences alone count: both start at ln 2, what is added to both logits changes nothing, signs stay."""
+    real, fake = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([0.0, 1.0, -3.0])
+    assert float(softplus_discriminator(real, real, paired=True)) == pytest.approx(math.log(2))
+    assert float(softplus_generator(real, real)) == pytest.approx(math.log(2))
+    expected = sum(math.log1p(math.exp(f - r)) for r, f in zip(real.tolist(), fake.tolist(), strict=True)) / 3
+    assert float(softplus_discriminator(real, fake, paired=True)) == pytest.approx(expected)
+    opposite = sum(math.log1p(math.exp(r - f)) for r, f in zip(real.tolist(), fake.tolist(), strict=True)) / 3
+    assert float(softplus_generator(fake, real)) == pytest.approx(opposite)
+    assert float(softplus_generator(fake + 7, real + 7)) == pytest.approx(opposite)
+    assert float(softplus_generator(fake + 7)) != pytest.approx(float(softplus_generator(fake)))  # the other form
+    real.requires_grad_(), fake.requires_grad_()
+    softplus_discriminator(real, fake, paired=True).backward()
+    assert real.grad is not None and fake.grad is not None and (real.grad < 0).all() and (fake.grad > 0).all()
+
+
 def test_latent_part(toy: Preset, codec: PatchCodec, pair: tuple[Tensor, Tensor]) -> None:
     plain = dataclasses.replace(toy, gradient_loss=0.0)
     a, b = pair

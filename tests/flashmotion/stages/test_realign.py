@@ -67,7 +67,7 @@ def test_which_generator_the_adapter_is_trained_and_sampled_with(
 
 
 def test_losses_by_name(build: Build, batch: Batch) -> None:
-    heads = {"discriminator", "discriminator_gradient", "accuracy"}
+    heads = {"discriminator", "discriminator_gradient", "accuracy", "ordered"}
     both = {
         "motion",
         "copies",
