@@ -27,7 +27,6 @@ TRAIN, EVAL = (
 )
 TRAINING, RUNS = Path("training/queue"), Path("runs/queue")
 
-
 # What was tried on stage 3. Where the ratio of updates changes, the adapter is updated as often as before.
 TRIED = (
     ("lr-half", "fast_adapter.lr=1e-4"),

@@ -78,7 +78,7 @@ Walks = Sequence[Progress | None]
 def walks(tracks: npt.ArrayLike, visible: npt.ArrayLike, target: npt.ArrayLike, target_visible: npt.ArrayLike) -> Walks:
     """`progress` of each object. Arguments are those of `arrival_time`.
 
-    The functions below take them as `walked`, where several are asked about the same tracks.
+    `arrival_error` and `speed_ratio` take them as `walked`, where both are asked about the same tracks.
     """
     rows = zip(*track_pair(tracks, visible, target, target_visible), strict=True)
     return [progress(*row) for row in rows]
